@@ -1,0 +1,310 @@
+// Package store keeps Postern's records in SQLite or PostgreSQL.
+//
+// database/sql is the seam between the two engines: a query is written once, in
+// what both share. Pool is an opened database of either engine with its
+// migrations applied; DB is the pool of the main records with their queries.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"postern.dev/postern"
+)
+
+// Engine is one of the two database engines.
+type Engine string
+
+// The engines.
+const (
+	SQLite   Engine = "sqlite"
+	Postgres Engine = "postgres"
+)
+
+// PoolConfig says which database to open and how.
+type PoolConfig struct {
+	// Target is the path of an SQLite file, or a URL that starts with "postgres://" or "postgresql://".
+	Target string
+	// Migrations holds the folders "sqlite" and "postgres" with equal numbers; Table is where the applied ones are noted.
+	Migrations fs.FS
+	Table      string
+	// Relaxed gives up durability at power loss (SQLite's synchronous=NORMAL). For activity only, never for records.
+	Relaxed bool
+	Logger  *slog.Logger
+}
+
+// Pool is an opened database: reads go to any connection, writes through one
+// transaction at a time on SQLite.
+type Pool struct {
+	Engine Engine
+	r, w   *sql.DB
+	broken atomic.Bool
+}
+
+// Open opens a database, makes it where it isn't there (SQLite), and applies the
+// migrations that it lacks. A schema newer than this binary is refused before
+// anything is touched.
+func Open(ctx context.Context, cfg PoolConfig) (*Pool, error) {
+	var p *Pool
+	var err error
+	if isPostgres(cfg.Target) {
+		p, err = openPostgres(ctx, cfg)
+	} else {
+		p, err = openSQLite(ctx, cfg)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := p.migrate(ctx, cfg); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// IsPostgres reports whether a target names a PostgreSQL server.
+func isPostgres(target string) bool {
+	return strings.HasPrefix(target, "postgres://") || strings.HasPrefix(target, "postgresql://")
+}
+
+func openSQLite(ctx context.Context, cfg PoolConfig) (*Pool, error) {
+	sqlite.StrictPragmas(true)
+	made := false
+	if _, err := os.Stat(cfg.Target); errors.Is(err, fs.ErrNotExist) {
+		f, err := os.OpenFile(cfg.Target, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("store: make %s: %w", cfg.Target, err)
+		}
+		f.Close()
+		made = true
+	}
+	sync := "FULL"
+	if cfg.Relaxed {
+		sync = "NORMAL"
+	}
+	path := (&url.URL{Path: cfg.Target}).EscapedPath()
+	base := "file:" + path + "?_busy_timeout=5000&_journal_mode=WAL&_foreign_keys=1&_synchronous=" + sync +
+		"&_pragma=temp_store(MEMORY)&_pragma=cache_size(-65536)&_pragma=journal_size_limit(67108864)"
+	w, err := sql.Open("sqlite", base+"&_txlock=immediate")
+	if err != nil {
+		return nil, fmt.Errorf("store: open %s: %w", cfg.Target, err)
+	}
+	w.SetMaxOpenConns(1)
+	var mode string
+	var level int
+	if err := w.QueryRowContext(ctx, "pragma journal_mode").Scan(&mode); err != nil {
+		w.Close()
+		return nil, fmt.Errorf("store: open %s: %w", cfg.Target, err)
+	}
+	// Read back what durability rests on: a file system that can't do it must not look as if it could.
+	if err := w.QueryRowContext(ctx, "pragma synchronous").Scan(&level); err != nil || mode != "wal" || (!cfg.Relaxed && level != 2) {
+		w.Close()
+		return nil, fmt.Errorf("store: %s: want journal_mode wal and synchronous 2, have %s and %d (%v)", cfg.Target, mode, level, err)
+	}
+	if made {
+		if err := syncDir(filepath.Dir(cfg.Target)); err != nil {
+			w.Close()
+			return nil, fmt.Errorf("store: %s: %w", cfg.Target, err)
+		}
+	}
+	r, err := sql.Open("sqlite", base+"&_query_only=1")
+	if err != nil {
+		w.Close()
+		return nil, fmt.Errorf("store: open %s: %w", cfg.Target, err)
+	}
+	n := max(4, runtime.NumCPU())
+	r.SetMaxOpenConns(n)
+	r.SetMaxIdleConns(n)
+	return &Pool{Engine: SQLite, r: r, w: w}, nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+func openPostgres(ctx context.Context, cfg PoolConfig) (*Pool, error) {
+	pc, err := pgxpool.ParseConfig(cfg.Target)
+	if err != nil {
+		return nil, fmt.Errorf("store: the database URL: %w", err)
+	}
+	set := func(k, v string) {
+		if _, ok := pc.ConnConfig.RuntimeParams[k]; !ok {
+			pc.ConnConfig.RuntimeParams[k] = v
+		}
+	}
+	set("statement_timeout", "15000")
+	set("lock_timeout", "5000")
+	set("idle_in_transaction_session_timeout", "30000")
+	set("timezone", "UTC")
+	set("application_name", "postern")
+	// Never decide from a replica: it may show commits in another order than the primary.
+	pc.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	if !strings.Contains(cfg.Target, "pool_max_conns") {
+		pc.MaxConns = int32(min(30, max(8, 4*runtime.NumCPU())))
+	}
+	pc.MinIdleConns = 2
+	pc.MaxConnLifetime = 30 * time.Minute
+	pc.MaxConnLifetimeJitter = 5 * time.Minute
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return nil, fmt.Errorf("store: open PostgreSQL: %w", err)
+	}
+	db := stdlib.OpenDBFromPool(pool)
+	if err := db.PingContext(ctx); err != nil {
+		db.Close()
+		pool.Close()
+		return nil, fmt.Errorf("store: reach PostgreSQL: %w", err)
+	}
+	return &Pool{Engine: Postgres, r: db, w: db}, nil
+}
+
+func (p *Pool) migrate(ctx context.Context, cfg PoolConfig) error {
+	dialect := goose.DialectSQLite3
+	opts := []goose.ProviderOption{goose.WithTableName(cfg.Table), goose.WithDisableGlobalRegistry(true),
+		goose.WithLogger(goose.NopLogger())}
+	if p.Engine == Postgres {
+		dialect = goose.DialectPostgres
+		// A lock table works behind connection poolers and on distributed engines.
+		l, err := lock.NewPostgresTableLocker()
+		if err != nil {
+			return err
+		}
+		opts = append(opts, goose.WithLocker(l))
+	}
+	dir, err := fs.Sub(cfg.Migrations, string(p.Engine))
+	if err != nil {
+		return err
+	}
+	g, err := goose.NewProvider(dialect, p.w, dir, opts...)
+	if err != nil {
+		return fmt.Errorf("store: migrations: %w", err)
+	}
+	have, err := g.GetDBVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("store: read the schema's version: %w", err)
+	}
+	var want int64
+	for _, s := range g.ListSources() {
+		want = max(want, s.Version)
+	}
+	if have > want {
+		return fmt.Errorf("store: the database has schema %d and this binary knows %d: use a newer binary", have, want)
+	}
+	if _, err := g.Up(ctx); err != nil {
+		return fmt.Errorf("store: migrate: %w", err)
+	}
+	return nil
+}
+
+// Close closes the database. On SQLite it lets the planner note what it learnt.
+func (p *Pool) Close() error {
+	if p.Engine == SQLite {
+		p.w.Exec("pragma optimize")
+		return errors.Join(p.r.Close(), p.w.Close())
+	}
+	return p.w.Close()
+}
+
+// Read is for queries outside a transaction that change nothing.
+func (p *Pool) Read() *sql.DB { return p.r }
+
+// Ping asks whether the database answers.
+func (p *Pool) Ping(ctx context.Context) error {
+	var one int
+	return p.r.QueryRowContext(ctx, "select 1").Scan(&one)
+}
+
+// Write runs fn in one transaction and commits it, or changes nothing. On
+// PostgreSQL it runs fn again, up to five times, where the server asks for that
+// (serialization failure, deadlock), so fn must have no effect outside tx.
+// After an error that may mean lost writes it refuses to write until restart: a
+// later sync that succeeds would prove nothing.
+func (p *Pool) Write(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	if p.broken.Load() {
+		return postern.Errorf(postern.CodeUnavailable, "Changes are stopped after a storage error; restart the server once the disk is sound.")
+	}
+	for try := 0; ; try++ {
+		err := p.writeOnce(ctx, fn)
+		if err == nil || try == 4 || !retryable(err) {
+			return p.note(err)
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Duration(rand.Int64N(int64(10*time.Millisecond) << try))):
+		}
+	}
+}
+
+func (p *Pool) writeOnce(ctx context.Context, fn func(tx *sql.Tx) error) (err error) {
+	tx, err := p.w.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			tx.Rollback()
+		}
+	}()
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+func (p *Pool) note(err error) error {
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch code := e.Code(); {
+		case code&0xff == sqlite3.SQLITE_FULL:
+			return &postern.Error{Code: postern.CodeStorageFull, Message: "The disk is full: nothing was changed. Free space and try again; no restart is needed.", Err: err}
+		case code == sqlite3.SQLITE_IOERR_FSYNC || code == sqlite3.SQLITE_IOERR_DIR_FSYNC:
+			p.broken.Store(true)
+		}
+	}
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "53100" {
+		return &postern.Error{Code: postern.CodeStorageFull, Message: "The database's disk is full: nothing was changed. Free space and try again.", Err: err}
+	}
+	return err
+}
+
+func retryable(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (e.Code == "40001" || e.Code == "40P01")
+}
+
+// IsUnique reports whether err is a violation of a unique constraint or index.
+func IsUnique(err error) bool {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY
+	}
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == "23505"
+}

@@ -1,0 +1,205 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"postern.dev/postern"
+)
+
+const credentialColumns = `c.key_id, c.account_id, c.kind, c.member_id, c.scopes, c.all_scopes, c.networks,
+	c.current_hash, c.current_pepper, c.current_generation, c.current_last_four,
+	c.previous_hash, c.previous_pepper, c.previous_generation, c.previous_last_four, c.previous_until,
+	c.not_before, c.expires_at, c.paused_at, c.revoked_at, c.deleted_at, c.rate_calls, c.rate_per, c.revision, c.mac, c.mac_pepper`
+
+// credentialScan holds what a row is scanned into before it is a CredentialRow.
+type credentialScan struct {
+	row                                      postern.CredentialRow
+	kind, scopes, networks                   string
+	all, until, notBefore, expires, paused   int64
+	revoked, deleted, ratePer                int64
+	current, previous, mac                   []byte
+	currentPepper, previousPepper, macPepper int64
+}
+
+func (c *credentialScan) targets() []any {
+	r := &c.row
+	return []any{&r.Key, &r.AccountID, &c.kind, &r.MemberID, &c.scopes, &c.all, &c.networks,
+		&c.current, &c.currentPepper, &r.Current.Generation, &r.Current.LastFour,
+		&c.previous, &c.previousPepper, &r.Previous.Generation, &r.Previous.LastFour, &c.until,
+		&c.notBefore, &c.expires, &c.paused, &c.revoked, &c.deleted, &r.Rate.Calls, &c.ratePer, &r.Revision, &c.mac, &c.macPepper}
+}
+
+// finish makes the row of what was scanned. What doesn't decode is left out, so
+// that the row's MAC no longer fits: an altered row denies, it stops nothing.
+func (c *credentialScan) finish() postern.CredentialRow {
+	r := &c.row
+	r.Kind, _ = postern.ParseKind(c.kind)
+	fromJSON(c.scopes, &r.Scopes)
+	var nets []string
+	fromJSON(c.networks, &nets)
+	for _, n := range nets {
+		if p, err := netip.ParsePrefix(n); err == nil {
+			r.Networks = append(r.Networks, p)
+		}
+	}
+	copy(r.Current.Hash[:], c.current)
+	copy(r.Previous.Hash[:], c.previous)
+	copy(r.MAC[:], c.mac)
+	r.Current.Pepper, r.Previous.Pepper, r.MACPepper = uint8(c.currentPepper), uint8(c.previousPepper), uint8(c.macPepper)
+	r.AllScopes = c.all == 1
+	r.PreviousUntil, r.NotBefore, r.ExpiresAt = fromMicros(c.until), fromMicros(c.notBefore), fromMicros(c.expires)
+	r.PausedAt, r.RevokedAt, r.DeletedAt = fromMicros(c.paused), fromMicros(c.revoked), fromMicros(c.deleted)
+	r.Rate.Per = time.Duration(c.ratePer) * time.Microsecond
+	return *r
+}
+
+func scanCredential(s scanner) (postern.CredentialRow, error) {
+	var c credentialScan
+	if err := s.Scan(c.targets()...); err != nil {
+		return c.row, err
+	}
+	return c.finish(), nil
+}
+
+// Credential reads one credential.
+func (q *queries) Credential(ctx context.Context, id postern.KeyID) (postern.CredentialRow, error) {
+	return one(q.db.QueryRowContext(ctx, "select "+credentialColumns+" from credentials c where c.key_id = $1", id), scanCredential, "credential")
+}
+
+// EachCredential gives every credential that isn't deleted to yield, in the order of key IDs.
+func (q *queries) EachCredential(ctx context.Context, yield func(*postern.CredentialRow) error) error {
+	rows, err := q.db.QueryContext(ctx, "select "+credentialColumns+" from credentials c where c.deleted_at = 0 order by c.key_id")
+	if err != nil {
+		return fmt.Errorf("store: read credentials: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		r, err := scanCredential(rows)
+		if err != nil {
+			return fmt.Errorf("store: scan a credential: %w", err)
+		}
+		if err := yield(&r); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("store: read credentials: %w", err)
+	}
+	return nil
+}
+
+func credentialValues(r *postern.CredentialRow) []any {
+	return []any{r.Key, r.AccountID, r.Kind.String(), r.MemberID, scopesJSON(r.Scopes), bit(r.AllScopes), networksJSON(r.Networks),
+		r.Current.Hash[:], int64(r.Current.Pepper), r.Current.Generation, r.Current.LastFour,
+		r.Previous.Hash[:], int64(r.Previous.Pepper), r.Previous.Generation, r.Previous.LastFour, micros(r.PreviousUntil),
+		micros(r.NotBefore), micros(r.ExpiresAt), micros(r.PausedAt), micros(r.RevokedAt), micros(r.DeletedAt),
+		r.Rate.Calls, r.Rate.Per.Microseconds(), r.Revision, r.MAC[:], int64(r.MACPepper)}
+}
+
+// InsertCredential writes a new credential. The row must be sealed.
+func (tx *Tx) InsertCredential(ctx context.Context, r *postern.CredentialRow) error {
+	return tx.exec(ctx, "insert credential", `insert into credentials (key_id, account_id, kind, member_id, scopes, all_scopes, networks,
+		current_hash, current_pepper, current_generation, current_last_four,
+		previous_hash, previous_pepper, previous_generation, previous_last_four, previous_until,
+		not_before, expires_at, paused_at, revoked_at, deleted_at, rate_calls, rate_per, revision, mac, mac_pepper)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)`,
+		credentialValues(r)...)
+}
+
+// UpdateCredential writes all of a credential. The row must be sealed, at a revision one higher.
+func (tx *Tx) UpdateCredential(ctx context.Context, r *postern.CredentialRow) error {
+	return tx.execOne(ctx, "credential", `update credentials set account_id = $2, kind = $3, member_id = $4, scopes = $5, all_scopes = $6, networks = $7,
+		current_hash = $8, current_pepper = $9, current_generation = $10, current_last_four = $11,
+		previous_hash = $12, previous_pepper = $13, previous_generation = $14, previous_last_four = $15, previous_until = $16,
+		not_before = $17, expires_at = $18, paused_at = $19, revoked_at = $20, deleted_at = $21, rate_calls = $22, rate_per = $23,
+		revision = $24, mac = $25, mac_pepper = $26 where key_id = $1`, credentialValues(r)...)
+}
+
+// MemberKeys are the personal access keys of a member that aren't ended.
+func (q *queries) MemberKeys(ctx context.Context, m postern.MemberID) ([]postern.KeyID, error) {
+	rows, err := q.db.QueryContext(ctx, `select key_id from credentials
+		where member_id = $1 and member_id <> '' and revoked_at = 0 and deleted_at = 0 order by key_id`, m)
+	return collect(rows, err, func(s scanner) (id postern.KeyID, err error) { return id, s.Scan(&id) })
+}
+
+// PersonalKey is what is shown of a member's personal access key.
+type PersonalKey struct {
+	postern.CredentialRow
+	Name      string
+	CreatedAt time.Time
+}
+
+func scanPersonalKey(s scanner) (k PersonalKey, err error) {
+	var c credentialScan
+	var created int64
+	err = s.Scan(append(c.targets(), &k.Name, &created)...)
+	k.CredentialRow, k.CreatedAt = c.finish(), fromMicros(created)
+	return k, err
+}
+
+const personalFrom = credentialColumns + ", p.name, p.created_at from personal_keys p join credentials c on c.key_id = p.key_id "
+
+// PersonalKeys are the personal access keys of a member, newest first, without those that ended.
+func (q *queries) PersonalKeys(ctx context.Context, a postern.AccountID, m postern.MemberID) ([]PersonalKey, error) {
+	rows, err := q.db.QueryContext(ctx, "select "+personalFrom+`where p.account_id = $1 and p.member_id = $2
+		and c.revoked_at = 0 and c.deleted_at = 0 order by p.created_at desc, p.key_id desc`, a, m)
+	return collect(rows, err, scanPersonalKey)
+}
+
+// PersonalKey reads one personal access key of an account.
+func (q *queries) PersonalKey(ctx context.Context, a postern.AccountID, id postern.KeyID) (PersonalKey, error) {
+	return one(q.db.QueryRowContext(ctx, "select "+personalFrom+"where p.account_id = $1 and p.key_id = $2", a, id), scanPersonalKey, "personal access key")
+}
+
+// InsertPersonalKey writes what is shown of a new personal access key; its credential is there already.
+func (tx *Tx) InsertPersonalKey(ctx context.Context, k *PersonalKey) error {
+	return tx.exec(ctx, "insert personal access key", "insert into personal_keys (key_id, account_id, member_id, name, created_at) values ($1, $2, $3, $4, $5)",
+		k.Key, k.AccountID, k.MemberID, k.Name, micros(k.CreatedAt))
+}
+
+// SingleUse is a secret that works once: a set-up link, an invitation.
+type SingleUse struct {
+	ID        postern.KeyID
+	Purpose   string
+	AccountID postern.AccountID
+	MemberID  postern.MemberID
+	Hash      postern.SecretHash
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	UsedAt    time.Time
+}
+
+func scanSingleUse(s scanner) (u SingleUse, err error) {
+	var hash []byte
+	var pepper, created, expires, used int64
+	err = s.Scan(&u.ID, &u.Purpose, &u.AccountID, &u.MemberID, &hash, &pepper, &created, &expires, &used)
+	copy(u.Hash.Hash[:], hash)
+	u.Hash.Pepper = uint8(pepper)
+	u.CreatedAt, u.ExpiresAt, u.UsedAt = fromMicros(created), fromMicros(expires), fromMicros(used)
+	return u, err
+}
+
+// SingleUse reads a single-use secret's record.
+func (q *queries) SingleUse(ctx context.Context, id postern.KeyID) (SingleUse, error) {
+	return one(q.db.QueryRowContext(ctx, `select id, purpose, account_id, member_id, hash, pepper, created_at, expires_at, used_at
+		from single_use where id = $1`, id), scanSingleUse, "link")
+}
+
+// InsertSingleUse writes a single-use secret's record.
+func (tx *Tx) InsertSingleUse(ctx context.Context, u *SingleUse) error {
+	return tx.exec(ctx, "insert single-use secret", `insert into single_use (id, purpose, account_id, member_id, hash, pepper, created_at, expires_at, used_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, 0)`, u.ID, u.Purpose, u.AccountID, u.MemberID, u.Hash.Hash[:], int64(u.Hash.Pepper), micros(u.CreatedAt), micros(u.ExpiresAt))
+}
+
+// UseUp marks a single-use secret as used; it fails where it was used before.
+func (tx *Tx) UseUp(ctx context.Context, id postern.KeyID, at time.Time) error {
+	return tx.execOne(ctx, "link", "update single_use set used_at = $2 where id = $1 and used_at = 0", id, micros(at))
+}
+
+// VoidSingleUse uses up all links of a purpose, for a member where one is named.
+func (tx *Tx) VoidSingleUse(ctx context.Context, purpose string, m postern.MemberID, at time.Time) error {
+	return tx.exec(ctx, "void links", "update single_use set used_at = $3 where purpose = $1 and member_id = $2 and used_at = 0", purpose, m, micros(at))
+}

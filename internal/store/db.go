@@ -1,0 +1,173 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"postern.dev/postern"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// DB is the main records: accounts, members, credentials, catalogs, the audit
+// log and the feed.
+type DB struct {
+	*Pool
+	queries
+	hint chan struct{}
+}
+
+// OpenDB opens the main records of a target (see PoolConfig).
+func OpenDB(ctx context.Context, target string, log *slog.Logger) (*DB, error) {
+	p, err := Open(ctx, PoolConfig{Target: target, Migrations: migrationFS(), Table: "schema_migrations", Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	return &DB{Pool: p, queries: queries{p.r, p.Engine}, hint: make(chan struct{}, 1)}, nil
+}
+
+// queries are the methods that a plain read and a transaction share.
+type queries struct {
+	db interface {
+		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	}
+	engine Engine
+}
+
+// Tx is one transaction that changes something.
+type Tx struct {
+	queries
+	seq int64 // the last feed number that was taken; 0 if none
+}
+
+// FeedSeq is the last feed number that the transaction took, or 0.
+func (tx *Tx) FeedSeq() int64 { return tx.seq }
+
+// Write runs fn in a transaction, one at a time, and gives the last feed number
+// that it took. On PostgreSQL it runs fn again where the server asks for that.
+func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) (seq int64, err error) {
+	err = d.Pool.Write(ctx, func(t *sql.Tx) error {
+		tx := &Tx{queries: queries{t, d.Engine}}
+		if d.Engine == Postgres {
+			// One writer at a time, as on SQLite: what fn reads afresh stays so until the commit.
+			if _, err := t.ExecContext(ctx, "update heads set n = n + 1 where name = 'writer'"); err != nil {
+				return fmt.Errorf("store: take the writer's place: %w", err)
+			}
+		}
+		if err := fn(tx); err != nil {
+			return err
+		}
+		seq = tx.seq
+		return nil
+	})
+	if err == nil && seq > 0 {
+		select {
+		case d.hint <- struct{}{}:
+		default:
+		}
+	}
+	return seq, err
+}
+
+// one reads a single row, or gives postern.CodeNotFound.
+func one[T any](row *sql.Row, scan func(scanner) (T, error), what string) (T, error) {
+	v, err := scan(row)
+	if err == sql.ErrNoRows {
+		return v, postern.Errorf(postern.CodeNotFound, "There is no such %s.", what)
+	}
+	if err != nil {
+		return v, fmt.Errorf("store: read %s: %w", what, err)
+	}
+	return v, nil
+}
+
+// collect reads all rows.
+func collect[T any](rows *sql.Rows, err error, scan func(scanner) (T, error)) ([]T, error) {
+	if err != nil {
+		return nil, fmt.Errorf("store: query: %w", err)
+	}
+	defer rows.Close()
+	var out []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, fmt.Errorf("store: scan: %w", err)
+		}
+		out = append(out, v)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("store: rows: %w", err)
+	}
+	return out, nil
+}
+
+type scanner interface{ Scan(...any) error }
+
+func (q *queries) exec(ctx context.Context, what, query string, args ...any) error {
+	if _, err := q.db.ExecContext(ctx, query, args...); err != nil {
+		return fmt.Errorf("store: %s: %w", what, err)
+	}
+	return nil
+}
+
+// execOne runs a statement that must change exactly one row.
+func (q *queries) execOne(ctx context.Context, what, query string, args ...any) error {
+	res, err := q.db.ExecContext(ctx, query, args...)
+	if err != nil {
+		return fmt.Errorf("store: %s: %w", what, err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n != 1 {
+		return postern.Errorf(postern.CodeNotFound, "There is no such %s.", what)
+	}
+	return nil
+}
+
+func micros(t time.Time) int64     { return int64(postern.ToMicros(t)) }
+func fromMicros(n int64) time.Time { return postern.Micros(n).Time() }
+
+func bit(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// asJSON is for what is certain to encode: strings, numbers and lists of them.
+func asJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+func fromJSON(s string, v any) error {
+	if s == "" {
+		return nil
+	}
+	return json.Unmarshal([]byte(s), v)
+}
+
+func networksJSON(ns []netip.Prefix) string {
+	out := make([]string, len(ns))
+	for i, n := range ns {
+		out[i] = n.String()
+	}
+	return asJSON(out)
+}
+
+func scopesJSON(ss []postern.Scope) string {
+	if ss == nil {
+		ss = []postern.Scope{}
+	}
+	return asJSON(ss)
+}

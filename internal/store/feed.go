@@ -1,0 +1,137 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"postern.dev/postern"
+)
+
+func migrationFS() fs.FS {
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic(err)
+	}
+	return sub
+}
+
+// AppendFeed gives a change the next number of the feed. The number comes from
+// one counter row that is updated in the change's own transaction, so numbers
+// become visible in their order and without gaps. A sequence would not do: a
+// smaller number may commit later, and be skipped for ever.
+func (tx *Tx) AppendFeed(ctx context.Context, c postern.Change) (int64, error) {
+	var seq int64
+	err := tx.db.QueryRowContext(ctx, "update heads set n = n + 1 where name = 'feed' returning n").Scan(&seq)
+	if err != nil {
+		return 0, fmt.Errorf("store: take a feed number: %w", err)
+	}
+	err = tx.exec(ctx, "append to the feed", "insert into feed (seq, at, kind, account_id, ref) values ($1, $2, $3, $4, $5)",
+		seq, micros(c.At), string(c.Kind), string(c.AccountID), c.ID)
+	if err != nil {
+		return 0, err
+	}
+	if tx.engine == Postgres {
+		// A hint, sent with the commit; the feed is the truth.
+		if err := tx.exec(ctx, "notify", "select pg_notify('postern_feed', '')"); err != nil {
+			return 0, err
+		}
+	}
+	tx.seq = seq
+	return seq, nil
+}
+
+// Feed gives up to n changes after a number, in their order.
+func (q *queries) Feed(ctx context.Context, after int64, n int) ([]postern.Change, error) {
+	rows, err := q.db.QueryContext(ctx, "select seq, at, kind, account_id, ref from feed where seq > $1 order by seq limit $2", after, n)
+	return collect(rows, err, func(s scanner) (c postern.Change, err error) {
+		var at int64
+		err = s.Scan(&c.Seq, &at, &c.Kind, &c.AccountID, &c.ID)
+		c.At = fromMicros(at)
+		return c, err
+	})
+}
+
+// FeedHead is the last number of the feed, and its epoch: a number that is
+// raised when a backup is restored, so that no node mistakes old for new.
+func (q *queries) FeedHead(ctx context.Context) (seq, epoch int64, err error) {
+	err = q.db.QueryRowContext(ctx, `select (select n from heads where name = 'feed'), (select n from heads where name = 'epoch')`).Scan(&seq, &epoch)
+	if err != nil {
+		return 0, 0, fmt.Errorf("store: read the feed's head: %w", err)
+	}
+	return seq, epoch, nil
+}
+
+// Hint is signalled after a change in this process; it says nothing of other processes.
+func (d *DB) Hint() <-chan struct{} { return d.hint }
+
+// now is the store's own clock, the one for times of record and leases.
+func (q *queries) now(ctx context.Context) (time.Time, error) {
+	query := "select cast(unixepoch('subsec') * 1000000 as integer)"
+	if q.engine == Postgres {
+		query = "select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)"
+	}
+	var n int64
+	if err := q.db.QueryRowContext(ctx, query).Scan(&n); err != nil {
+		return time.Time{}, fmt.Errorf("store: read the clock: %w", err)
+	}
+	return fromMicros(n), nil
+}
+
+// Lease is a node's right to decide without asking the database.
+type Lease struct {
+	Node      string
+	Started   time.Time
+	Until     time.Time // by the store's clock
+	Confirmed int64     // the feed number that the node says it has applied
+}
+
+// RenewLease writes that a node may decide until ttl from now, by the store's
+// clock, and gives that clock's time. It never makes a lease end earlier.
+func (d *DB) RenewLease(ctx context.Context, node string, ttl time.Duration) (now time.Time, err error) {
+	err = d.Pool.Write(ctx, func(t *sql.Tx) error {
+		q := queries{t, d.Engine}
+		if now, err = q.now(ctx); err != nil {
+			return err
+		}
+		return q.exec(ctx, "renew the lease", `
+			insert into leases (node, started_at, until, confirmed) values ($1, $2, $3, 0)
+			on conflict (node) do update set until = case when excluded.until > leases.until then excluded.until else leases.until end`,
+			node, micros(now), micros(now.Add(ttl)))
+	})
+	return now, err
+}
+
+// ConfirmFeed writes that a node has applied the feed up to a number.
+func (d *DB) ConfirmFeed(ctx context.Context, node string, seq int64) error {
+	return d.Pool.Write(ctx, func(t *sql.Tx) error {
+		q := queries{t, d.Engine}
+		return q.exec(ctx, "confirm the feed", "update leases set confirmed = $2 where node = $1 and confirmed < $2", node, seq)
+	})
+}
+
+// DropLease ends a node's lease when it leaves in order.
+func (d *DB) DropLease(ctx context.Context, node string) error {
+	return d.Pool.Write(ctx, func(t *sql.Tx) error {
+		q := queries{t, d.Engine}
+		return q.exec(ctx, "drop the lease", "delete from leases where node = $1", node)
+	})
+}
+
+// Leases are all leases, those that ran out too, with the store's time.
+func (q *queries) Leases(ctx context.Context) ([]Lease, time.Time, error) {
+	now, err := q.now(ctx)
+	if err != nil {
+		return nil, now, err
+	}
+	rows, err := q.db.QueryContext(ctx, "select node, started_at, until, confirmed from leases order by node")
+	out, err := collect(rows, err, func(s scanner) (l Lease, err error) {
+		var started, until int64
+		err = s.Scan(&l.Node, &started, &until, &l.Confirmed)
+		l.Started, l.Until = fromMicros(started), fromMicros(until)
+		return l, err
+	})
+	return out, now, err
+}

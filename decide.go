@@ -109,7 +109,7 @@ type Credential struct {
 	Key            [KeyIDLen]byte
 	Current        [32]byte // HMAC of the current secret
 	Previous       [32]byte // HMAC of the secret before, while PreviousUntil is to come; kept afterwards to name it
-	NotBefore      Micros   // 0: at once
+	NotBefore      Micros   // 0: at once; of one that was ended, when that was
 	ExpiresAt      Micros   // 0: never
 	PreviousUntil  Micros   // 0: there is no previous secret
 	Account        uint32
@@ -120,6 +120,7 @@ type Credential struct {
 	PreviousGen    uint32
 	RateCalls      uint32 // 0: the default
 	RatePer        uint32 // seconds
+	Revision       uint32 // of its row, so that an older reading of it never replaces a newer one
 	Kind           Kind
 	Flags          Flags
 	CurrentPepper  uint8 // the pepper version that Current was made under

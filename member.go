@@ -2,6 +2,7 @@ package postern
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -20,6 +21,9 @@ type Account struct {
 	CreatedAt  time.Time
 	Revision   int64
 }
+
+// OwnScopes is how the names of Postern's own scopes start.
+const OwnScopes = "postern."
 
 // Permission is something that a member may do in Postern. Permissions are
 // Postern's own scopes, which protect its management API.
@@ -134,7 +138,12 @@ func (m *Member) Can(p Permission) bool {
 func MayGrant(m *Member, want []Scope, sensitive func(Scope) bool) (missing []Scope) {
 	held := m.Holds()
 	for _, s := range want {
-		if !held.Covers(s, sensitive(s)) {
+		may := held.Covers(s, sensitive(s))
+		if strings.HasPrefix(string(s), OwnScopes) {
+			// Postern's own scopes are permissions: they come with a role, never with a pattern.
+			may = m.Can(s)
+		}
+		if !may {
 			missing = append(missing, s)
 		}
 	}

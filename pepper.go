@@ -20,7 +20,10 @@ type Pepper struct {
 	latest   uint8
 }
 
-type pepperKeys struct{ secret, row, legacy [32]byte }
+type pepperKeys struct {
+	secret, row, legacy [32]byte
+	raw                 []byte
+}
 
 // minPepper is the fewest bytes of a pepper.
 const minPepper = 32
@@ -59,6 +62,7 @@ func ParsePepper(text string) (*Pepper, error) {
 			secret: derive(raw, "postern secret hash v1"),
 			row:    derive(raw, "postern row mac v1"),
 			legacy: derive(raw, "postern legacy digest v1"),
+			raw:    raw,
 		}
 		p.latest = max(p.latest, uint8(v))
 	}
@@ -75,6 +79,16 @@ func derive(pepper []byte, label string) (out [32]byte) {
 	}
 	copy(out[:], k)
 	return out
+}
+
+// Derive gives a key of a version for one purpose, which the label names: the same
+// on every node, and telling nothing of the keys for other purposes (HKDF, RFC 5869).
+func (p *Pepper) Derive(version uint8, label string) (key [32]byte, ok bool) {
+	k, ok := p.versions[version]
+	if !ok {
+		return key, false
+	}
+	return derive(k.raw, "postern derived: "+label), true
 }
 
 // Latest is the version that makes new hashes.
@@ -135,4 +149,13 @@ func (p *Pepper) Fingerprint(version uint8) string {
 	m := hmac.New(sha256.New, k.row[:])
 	m.Write([]byte("postern pepper fingerprint v1"))
 	return base64.RawURLEncoding.EncodeToString(m.Sum(nil)[:12])
+}
+
+// HashUnder is Hash under one version, for comparing; ok is false for a version that isn't live.
+func (p *Pepper) HashUnder(version uint8, s Secret) (hash [32]byte, ok bool) {
+	k, ok := p.versions[version]
+	m := hmac.New(sha256.New, k.secret[:])
+	m.Write([]byte(s.Reveal()))
+	m.Sum(hash[:0])
+	return hash, ok
 }

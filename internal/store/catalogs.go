@@ -8,46 +8,37 @@ import (
 	"postern.dev/postern"
 )
 
-// Upstream is an API behind Postern and how it is reached.
-type Upstream struct {
-	ID             postern.UpstreamID
-	Name           string
-	URL            string // where calls go; "builtin:crm" for the one that is compiled in
-	Host           string // the host that calls come to; empty for any
-	Prefix         string // the path that calls start with; "" for all
-	Options        string // JSON, read by the gateway
-	CatalogVersion int64  // the version in force; 0 where none is loaded
-	CreatedAt      time.Time
-	Revision       int64
-}
-
 const upstreamColumns = "id, name, url, host, prefix, options, catalog_version, created_at, revision"
 
-func scanUpstream(s scanner) (u Upstream, err error) {
+func scanUpstream(s scanner) (u postern.Upstream, err error) {
 	var created int64
-	err = s.Scan(&u.ID, &u.Name, &u.URL, &u.Host, &u.Prefix, &u.Options, &u.CatalogVersion, &created, &u.Revision)
+	var options string
+	err = s.Scan(&u.ID, &u.Name, &u.URL, &u.Host, &u.Prefix, &options, &u.CatalogVersion, &created, &u.Revision)
+	if err != nil {
+		return u, err
+	}
 	u.CreatedAt = fromMicros(created)
-	return u, err
+	return u, fromJSON(options, &u.Options)
 }
 
 // Upstreams reads all upstreams by id.
-func (q *queries) Upstreams(ctx context.Context) ([]Upstream, error) {
+func (q *queries) Upstreams(ctx context.Context) ([]postern.Upstream, error) {
 	rows, err := q.db.QueryContext(ctx, "select "+upstreamColumns+" from upstreams order by id")
 	return collect(rows, err, scanUpstream)
 }
 
 // Upstream reads one upstream.
-func (q *queries) Upstream(ctx context.Context, id postern.UpstreamID) (Upstream, error) {
+func (q *queries) Upstream(ctx context.Context, id postern.UpstreamID) (postern.Upstream, error) {
 	return one(q.db.QueryRowContext(ctx, "select "+upstreamColumns+" from upstreams where id = $1", id), scanUpstream, "upstream")
 }
 
 // PutUpstream writes an upstream, new or not, and raises its revision.
-func (tx *Tx) PutUpstream(ctx context.Context, u *Upstream) error {
+func (tx *Tx) PutUpstream(ctx context.Context, u *postern.Upstream) error {
 	u.Revision++
 	return tx.exec(ctx, "write upstream", "insert into upstreams ("+upstreamColumns+`) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		on conflict (id) do update set name = excluded.name, url = excluded.url, host = excluded.host, prefix = excluded.prefix,
 		options = excluded.options, catalog_version = excluded.catalog_version, revision = excluded.revision`,
-		u.ID, u.Name, u.URL, u.Host, u.Prefix, u.Options, u.CatalogVersion, micros(u.CreatedAt), u.Revision)
+		u.ID, u.Name, u.URL, u.Host, u.Prefix, asJSON(u.Options), u.CatalogVersion, micros(u.CreatedAt), u.Revision)
 }
 
 // DeleteUpstream removes an upstream; its catalogs stay as history.

@@ -135,3 +135,13 @@ func (q *queries) Leases(ctx context.Context) ([]Lease, time.Time, error) {
 	})
 	return out, now, err
 }
+
+// FeedSeqOf is the number of the latest change of one thing, 0 if it never changed.
+func (q *queries) FeedSeqOf(ctx context.Context, kind postern.ChangeKind, id string) (int64, error) {
+	var n int64
+	err := q.db.QueryRowContext(ctx, "select coalesce(max(seq), 0) from feed where ref = $1 and kind = $2", id, string(kind)).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("store: find a change: %w", err)
+	}
+	return n, nil
+}

@@ -244,3 +244,11 @@ func (q *queries) Team(ctx context.Context, a postern.AccountID, id postern.Team
 	return one(q.db.QueryRowContext(ctx, "select name from teams where id = $1 and account_id = $2", id, a),
 		func(s scanner) (n string, err error) { return n, s.Scan(&n) }, "team")
 }
+
+// FlagKey marks a service key for review, or takes the mark away where why is empty.
+func (tx *Tx) FlagKey(ctx context.Context, id postern.KeyID, at time.Time, why string) error {
+	if why == "" {
+		at = time.Time{}
+	}
+	return tx.execOne(ctx, "service key", "update service_keys set flagged_at = $2, flagged_why = $3 where key_id = $1", id, micros(at), why)
+}

@@ -204,3 +204,4 @@ create table leases (
   until bigint not null,
   confirmed bigint not null
 );
+create index feed_ref on feed (ref, seq);

@@ -204,3 +204,4 @@ create table leases (
   until integer not null,
   confirmed integer not null
 ) strict;
+create index feed_ref on feed (ref, seq);

@@ -1,0 +1,474 @@
+package keyring
+
+import (
+	"context"
+	"net/mail"
+	"slices"
+	"strings"
+	"time"
+
+	"postern.dev/postern"
+)
+
+// InvitationKept is how long an invitation can be accepted.
+const InvitationKept = 7 * 24 * time.Hour
+
+// NewMember is who shall be invited.
+type NewMember struct {
+	Email  string
+	Name   string
+	RoleID postern.RoleID
+	// Scopes, where not nil, are what they hold instead of what the role grants.
+	Scopes postern.Grants
+}
+
+// Invited is a member, and the single-use secret with which they come in.
+type Invited struct {
+	Member     postern.Member
+	Invitation postern.Secret
+	ExpiresAt  time.Time
+}
+
+// InviteMember adds a member to the account. Nobody hands out a permission or a scope that they lack.
+func (kr *Keyring) InviteMember(ctx context.Context, by postern.Actor, in NewMember) (out Invited, err error) {
+	_, err = kr.change(ctx, by, "member.invite", "", func(c *change) error {
+		m, err := c.member(postern.PermMembersWrite)
+		if err != nil {
+			return err
+		}
+		out, err = c.invite(m, by.AccountID, in)
+		return err
+	})
+	return out, err
+}
+
+// invite adds a member to an account on behalf of m.
+func (c *change) invite(m *postern.Member, a postern.AccountID, in NewMember) (out Invited, err error) {
+	email, err := checkEmail(in.Email)
+	if err != nil {
+		return out, err
+	}
+	name, err := text("name", in.Name, postern.MaxNameLen, true)
+	if err != nil {
+		return out, err
+	}
+	role, err := c.appointable(m, a, in.RoleID, in.Scopes)
+	if err != nil {
+		return out, err
+	}
+	mem := postern.Member{ID: postern.MemberID(postern.NewID("mem")), AccountID: a, Email: email, Name: name, Role: role, Scopes: in.Scopes, CreatedAt: c.now}
+	if err := c.InsertMember(c.ctx, &mem); err != nil {
+		return out, err
+	}
+	if err := c.feed(postern.ChangeMember, a, string(mem.ID)); err != nil {
+		return out, err
+	}
+	if err := c.audit("member.invite", string(mem.ID), mem.Email, diff(nil, memberFacts(&mem))); err != nil {
+		return out, err
+	}
+	return c.invitation(mem)
+}
+
+// invitation makes a new invitation for a member; the ones before it are void.
+func (c *change) invitation(m postern.Member) (Invited, error) {
+	if err := c.VoidSingleUse(c.ctx, purposeInvite, m.ID, c.now); err != nil {
+		return Invited{}, err
+	}
+	secret, until, err := c.singleUse(postern.SecretInvite, purposeInvite, m.AccountID, m.ID, InvitationKept)
+	return Invited{Member: m, Invitation: secret, ExpiresAt: until}, err
+}
+
+// ReinviteMember makes a new invitation for a member: when theirs was lost or ran
+// out, or when they lost every way to come in.
+func (kr *Keyring) ReinviteMember(ctx context.Context, by postern.Actor, id postern.MemberID) (out Invited, err error) {
+	_, err = kr.change(ctx, by, "member.reinvite", string(id), func(c *change) error {
+		m, err := c.member(postern.PermMembersWrite)
+		if err != nil {
+			return err
+		}
+		who, err := c.liveMember(by.AccountID, id)
+		if err != nil {
+			return err
+		}
+		// Who gets the invitation gets in as that member, with all that they may do.
+		if !postern.MayAppoint(m, who.Role, who.Scopes) {
+			return tooMuch(who.Role)
+		}
+		if out, err = c.invitation(*who); err != nil {
+			return err
+		}
+		return c.audit("member.reinvite", string(id), who.Email)
+	})
+	return out, err
+}
+
+func tooMuch(r postern.Role) error {
+	return postern.Errorf(postern.CodeInsufficientScope, "You can't give the role %s with these scopes: it holds more than you do. You can only give what you hold.", r.Name)
+}
+
+func (c *change) appointable(m *postern.Member, a postern.AccountID, id postern.RoleID, scopes postern.Grants) (postern.Role, error) {
+	if len(scopes) > postern.MaxScopesPerKey {
+		return postern.Role{}, postern.Invalidf("scopes", "At most %d scopes can be named.", postern.MaxScopesPerKey)
+	}
+	for _, g := range scopes {
+		if !postern.ValidGrant(g) {
+			return postern.Role{}, postern.Invalidf("scopes", "%q is no scope; write an exact name, or a prefix such as crm.objects.*", g)
+		}
+	}
+	role, err := c.Role(c.ctx, a, id)
+	if err != nil {
+		return role, postern.Invalidf("role", "There is no role %q. See the roles with: postern members roles", string(id))
+	}
+	if !postern.MayAppoint(m, role, scopes) {
+		return role, tooMuch(role)
+	}
+	return role, nil
+}
+
+func (c *change) liveMember(a postern.AccountID, id postern.MemberID) (*postern.Member, error) {
+	m, err := c.MemberOf(c.ctx, a, id)
+	if err != nil {
+		return nil, err
+	}
+	if !m.RemovedAt.IsZero() {
+		return nil, postern.Errorf(postern.CodeNotFound, "There is no such member.")
+	}
+	return &m, nil
+}
+
+// MemberEdit is what shall change of a member. Nil members stay as they are.
+type MemberEdit struct {
+	Name   *string
+	RoleID *postern.RoleID
+	// Scopes: a pointer to nil goes back to what the role grants.
+	Scopes     *postern.Grants
+	IfRevision int64
+}
+
+// EditMember changes a member. Their personal access keys follow at once; keys
+// that they made go on working, and those with scopes that they no longer hold
+// are flagged for review.
+func (kr *Keyring) EditMember(ctx context.Context, by postern.Actor, id postern.MemberID, in MemberEdit) (out postern.Member, err error) {
+	_, err = kr.change(ctx, by, "member.update", string(id), func(c *change) error {
+		m, err := c.member(postern.PermMembersWrite)
+		if err != nil {
+			return err
+		}
+		who, err := c.liveMember(by.AccountID, id)
+		if err != nil {
+			return err
+		}
+		if in.IfRevision != 0 && in.IfRevision != who.Revision {
+			return postern.Errorf(postern.CodePrecondition, "The member was changed by someone else in the meantime. Read them again, and repeat your change.")
+		}
+		facts := memberFacts(who)
+		wasSuper := who.Role.ID == postern.RoleSuperAdmin
+		if in.Name != nil {
+			if who.Name, err = text("name", *in.Name, postern.MaxNameLen, true); err != nil {
+				return err
+			}
+		}
+		if in.Scopes != nil {
+			who.Scopes = *in.Scopes
+		}
+		if in.RoleID != nil || in.Scopes != nil {
+			// Taking rights from someone who holds more than you is a change that you may not make either.
+			if !postern.MayAppoint(m, who.Role, nil) && m.ID != who.ID {
+				return tooMuch(who.Role)
+			}
+			to := who.Role.ID
+			if in.RoleID != nil {
+				to = *in.RoleID
+			}
+			if who.Role, err = c.appointable(m, by.AccountID, to, who.Scopes); err != nil {
+				return err
+			}
+		}
+		// A super admin whose scopes are cut no longer is one in effect.
+		if wasSuper && (who.Role.ID != postern.RoleSuperAdmin || who.Scopes != nil) {
+			if err := c.otherSuperAdmin(by.AccountID, id); err != nil {
+				return err
+			}
+		}
+		if err := c.UpdateMember(c.ctx, who); err != nil {
+			return err
+		}
+		out = *who
+		if err := c.flagMadeBy(who); err != nil {
+			return err
+		}
+		if err := c.feed(postern.ChangeMember, by.AccountID, string(id)); err != nil {
+			return err
+		}
+		return c.audit("member.update", string(id), who.Email, changedFacts(facts, memberFacts(who)))
+	})
+	return out, err
+}
+
+// RemoveMember ends a membership: their personal access keys stop at once, and
+// the service keys that they made go on working, flagged for review.
+func (kr *Keyring) RemoveMember(ctx context.Context, by postern.Actor, id postern.MemberID) error {
+	_, err := kr.change(ctx, by, "member.remove", string(id), func(c *change) error {
+		m, err := c.member(postern.PermMembersWrite)
+		if err != nil {
+			return err
+		}
+		who, err := c.liveMember(by.AccountID, id)
+		if err != nil {
+			return err
+		}
+		if !postern.MayAppoint(m, who.Role, nil) && m.ID != who.ID {
+			return tooMuch(who.Role)
+		}
+		if who.Role.ID == postern.RoleSuperAdmin {
+			if err := c.otherSuperAdmin(by.AccountID, id); err != nil {
+				return err
+			}
+		}
+		facts := memberFacts(who)
+		who.RemovedAt = c.now
+		if err := c.UpdateMember(c.ctx, who); err != nil {
+			return err
+		}
+		if err := c.VoidSingleUse(c.ctx, purposeInvite, id, c.now); err != nil {
+			return err
+		}
+		if err := c.endPersonalKeys(id); err != nil {
+			return err
+		}
+		if err := c.flagMadeBy(who); err != nil {
+			return err
+		}
+		if err := c.feed(postern.ChangeMember, by.AccountID, string(id)); err != nil {
+			return err
+		}
+		return c.audit("member.remove", string(id), who.Email, diff(facts, nil))
+	})
+	return err
+}
+
+// otherSuperAdmin refuses what would leave an account without a super admin.
+func (c *change) otherSuperAdmin(a postern.AccountID, but postern.MemberID) error {
+	all, err := c.RoleMembers(c.ctx, a, postern.RoleSuperAdmin)
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		if m.ID != but && m.Scopes == nil {
+			return nil
+		}
+	}
+	return postern.Errorf(postern.CodeConflict, "This is the account's last super admin. Make someone else a super admin first.")
+}
+
+// flagMadeBy flags the live keys that someone made with scopes that they no longer hold.
+func (c *change) flagMadeBy(m *postern.Member) error {
+	known, err := c.kr.known(c.ctx, c)
+	if err != nil {
+		return err
+	}
+	keys, err := c.KeysMadeBy(c.ctx, m.AccountID, m.ID)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		missing := postern.MayGrant(m, k.Row.Scopes, known.sensitive)
+		if len(missing) == 0 || !k.Key.FlaggedAt.IsZero() {
+			continue
+		}
+		why := "Its maker, " + m.Name + ", no longer holds " + joinScopes(missing) + "."
+		if !m.RemovedAt.IsZero() {
+			why = "Its maker, " + m.Name + ", is no longer a member."
+		}
+		if err := c.FlagKey(c.ctx, k.Row.Key, c.now, why); err != nil {
+			return err
+		}
+		if err := c.audit("service_key.flag", string(k.Row.Key), k.Key.Name, because(why)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Members lists the members of the account.
+func (kr *Keyring) Members(ctx context.Context, by postern.Actor) ([]postern.Member, error) {
+	if err := kr.reader(ctx, by, postern.PermMembersRead); err != nil {
+		return nil, err
+	}
+	return kr.db.Members(ctx, by.AccountID, false)
+}
+
+// Member reads a member; everybody may read themselves.
+func (kr *Keyring) Member(ctx context.Context, by postern.Actor, id postern.MemberID) (postern.Member, error) {
+	if id != by.MemberID {
+		if err := kr.reader(ctx, by, postern.PermMembersRead); err != nil {
+			return postern.Member{}, err
+		}
+	}
+	m, err := kr.db.MemberOf(ctx, by.AccountID, id)
+	if err == nil && !m.RemovedAt.IsZero() {
+		return m, postern.Errorf(postern.CodeNotFound, "There is no such member.")
+	}
+	return m, err
+}
+
+func memberFacts(m *postern.Member) map[string]any {
+	facts := map[string]any{"email": m.Email, "name": m.Name, "role": m.Role.ID}
+	if m.Scopes != nil {
+		facts["scopes"] = m.Scopes
+	}
+	return facts
+}
+
+func checkEmail(s string) (string, error) {
+	s = strings.ToLower(strings.TrimSpace(s))
+	a, err := mail.ParseAddress(s)
+	if err != nil || a.Address != s || len(s) > 254 || strings.ContainsAny(s, "<>\"\r\n") {
+		return "", postern.Invalidf("email", "This is no e-mail address.")
+	}
+	return s, nil
+}
+
+// Roles lists the roles that a member can have: the built-in ones and the account's own.
+func (kr *Keyring) Roles(ctx context.Context, by postern.Actor) ([]postern.Role, error) {
+	if err := kr.reader(ctx, by, postern.PermMembersRead); err != nil {
+		return nil, err
+	}
+	own, err := kr.db.Roles(ctx, by.AccountID)
+	return append(postern.BuiltinRoles(), own...), err
+}
+
+// RoleInput is what a role that an account adds shall be.
+type RoleInput struct {
+	Name        string
+	Words       string
+	Permissions []postern.Permission
+	Grants      postern.Grants
+	IfRevision  int64 // when editing
+}
+
+func (c *change) roleOf(m *postern.Member, id postern.RoleID, in RoleInput) (postern.Role, error) {
+	r := postern.Role{ID: id, AccountID: c.by.AccountID, Grants: in.Grants}
+	var err error
+	if r.Name, err = text("name", in.Name, postern.MaxNameLen, true); err != nil {
+		return r, err
+	}
+	if r.Words, err = text("description", in.Words, postern.MaxDescriptionLen, false); err != nil {
+		return r, err
+	}
+	r.Permissions = postern.SortScopes(slices.Clone(in.Permissions))
+	for _, p := range r.Permissions {
+		if !slices.Contains(postern.Permissions(), p) {
+			return r, postern.Invalidf("permissions", "There is no permission %q.", string(p))
+		}
+	}
+	if len(r.Grants) > postern.MaxScopesPerKey {
+		return r, postern.Invalidf("scopes", "At most %d scopes can be named.", postern.MaxScopesPerKey)
+	}
+	for _, g := range r.Grants {
+		if !postern.ValidGrant(g) {
+			return r, postern.Invalidf("scopes", "%q is no scope; write an exact name, or a prefix such as crm.objects.*", g)
+		}
+	}
+	if r.Grants == nil {
+		r.Grants = postern.Grants{}
+	}
+	if !postern.MayAppoint(m, r, nil) {
+		return r, tooMuch(r)
+	}
+	return r, nil
+}
+
+func roleFacts(r *postern.Role) map[string]any {
+	return map[string]any{"name": r.Name, "permissions": r.Permissions, "scopes": r.Grants}
+}
+
+// CreateRole adds a role to the account.
+func (kr *Keyring) CreateRole(ctx context.Context, by postern.Actor, in RoleInput) (r postern.Role, err error) {
+	_, err = kr.change(ctx, by, "role.create", "", func(c *change) error {
+		m, err := c.member(postern.PermMembersWrite)
+		if err != nil {
+			return err
+		}
+		if r, err = c.roleOf(m, postern.RoleID(postern.NewID("rol")), in); err != nil {
+			return err
+		}
+		if err := c.InsertRole(c.ctx, &r, c.now); err != nil {
+			return err
+		}
+		return c.audit("role.create", string(r.ID), r.Name, diff(nil, roleFacts(&r)))
+	})
+	return r, err
+}
+
+// EditRole changes a role that the account added, for all who have it.
+func (kr *Keyring) EditRole(ctx context.Context, by postern.Actor, id postern.RoleID, in RoleInput) (r postern.Role, err error) {
+	_, err = kr.change(ctx, by, "role.update", string(id), func(c *change) error {
+		m, err := c.member(postern.PermMembersWrite)
+		if err != nil {
+			return err
+		}
+		if _, builtin := postern.BuiltinRole(id); builtin {
+			return postern.Errorf(postern.CodeConflict, "Built-in roles can't be changed. Add a role of your own.")
+		}
+		old, err := c.Role(c.ctx, by.AccountID, id)
+		if err != nil {
+			return err
+		}
+		if in.IfRevision != 0 && in.IfRevision != old.Revision {
+			return postern.Errorf(postern.CodePrecondition, "The role was changed by someone else in the meantime. Read it again, and repeat your change.")
+		}
+		if !postern.MayAppoint(m, old, nil) {
+			return tooMuch(old)
+		}
+		if r, err = c.roleOf(m, id, in); err != nil {
+			return err
+		}
+		r.Revision = old.Revision
+		if err := c.UpdateRole(c.ctx, &r); err != nil {
+			return err
+		}
+		have, err := c.RoleMembers(c.ctx, by.AccountID, id)
+		if err != nil {
+			return err
+		}
+		for i := range have {
+			if err := c.flagMadeBy(&have[i]); err != nil {
+				return err
+			}
+		}
+		if err := c.feed(postern.ChangeRole, by.AccountID, string(id)); err != nil {
+			return err
+		}
+		return c.audit("role.update", string(id), r.Name, changedFacts(roleFacts(&old), roleFacts(&r)))
+	})
+	return r, err
+}
+
+// DeleteRole removes a role that the account added and nobody has.
+func (kr *Keyring) DeleteRole(ctx context.Context, by postern.Actor, id postern.RoleID) error {
+	_, err := kr.change(ctx, by, "role.delete", string(id), func(c *change) error {
+		if _, err := c.member(postern.PermMembersWrite); err != nil {
+			return err
+		}
+		if _, builtin := postern.BuiltinRole(id); builtin {
+			return postern.Errorf(postern.CodeConflict, "Built-in roles can't be deleted.")
+		}
+		r, err := c.Role(c.ctx, by.AccountID, id)
+		if err != nil {
+			return err
+		}
+		have, err := c.RoleMembers(c.ctx, by.AccountID, id)
+		if err != nil {
+			return err
+		}
+		if len(have) > 0 {
+			return postern.Errorf(postern.CodeConflict, "%d members have the role %q. Give them another one first.", len(have), r.Name)
+		}
+		if err := c.Tx.DeleteRole(c.ctx, by.AccountID, id); err != nil {
+			return err
+		}
+		return c.audit("role.delete", string(id), r.Name, diff(roleFacts(&r), nil))
+	})
+	return err
+}

@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/catalog"
 )
 
 // Store is what a node needs of the database. Every method reads or writes the
 // primary, never a replica: replicas may show commits in another order. A method
 // that fails returns an error and has no partial result that matters; the caller
-// tries again. The same values may be handed out again, so callers don't keep them.
+// tries again. Neither side changes a value that it was given or gave.
 //
 // The contracts that the promise of revocation rests on:
 //
@@ -54,6 +55,8 @@ type Store interface {
 
 	// Upstreams gives every upstream that has a catalog, and where it is mounted.
 	Upstreams(ctx context.Context) ([]Upstream, error)
+	// Catalog reads a version of an upstream's catalog. It is asked once a version.
+	Catalog(ctx context.Context, id postern.UpstreamID, version int64) (*catalog.Catalog, error)
 
 	// RenewLease writes node's lease, which ends ttl after the store's time, and
 	// gives that time. It leaves the number that node confirmed as it was.
@@ -75,19 +78,15 @@ type Lease struct {
 	Confirmed int64     // the highest feed number that the node confirmed
 }
 
-// Upstream is an API behind Postern: its catalog, and where its operations are reached.
+// Upstream is an API behind Postern: where it is reached, and the version of its catalog.
 type Upstream struct {
-	ID postern.UpstreamID
-	// Version counts changes of anything here. A catalog is compiled anew only when it changes.
-	Version int64
-	// Catalog is what catalog.Catalog.Marshal gave.
-	Catalog []byte
-	// Mounts are the places at which a door finds the upstream by host and path.
-	Mounts []Mount
-}
-
-// Mount is a host and a path prefix; an empty Host is every host, an empty Path every path.
-type Mount struct {
-	Host string
-	Path string
+	ID          postern.UpstreamID
+	Catalog     int64  // the version in force
+	Host        string // without port; empty for every host
+	Prefix      string // whole segments: "/crm"; empty for every path
+	StripPrefix bool   // the catalog's own paths begin after the prefix
+	Preflight   bool   // CORS preflights of known paths are public
+	// Unmounted upstreams are found by their id only, never by host and path:
+	// Postern's own API is one.
+	Unmounted bool
 }

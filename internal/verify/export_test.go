@@ -1,0 +1,122 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"postern.dev/postern"
+)
+
+// Renewal gives tests the steps of a renewal one by one.
+type Renewal struct{ r renewal }
+
+func NewRenewal(v *Verifier) *Renewal { return &Renewal{renewal{v: v}} }
+
+func (r *Renewal) Note()                             { r.r.note() }
+func (r *Renewal) Write(ctx context.Context) error   { return r.r.write(ctx) }
+func (r *Renewal) Read(ctx context.Context) error    { return r.r.read(ctx) }
+func (r *Renewal) Extend()                           { r.r.extend() }
+func (r *Renewal) Confirm(ctx context.Context) error { return r.r.confirm(ctx) }
+
+// Promise gives tests the rule of a receipt without its waiting.
+type Promise struct{ p *promise }
+
+func NewPromise(v *Verifier, seq int64, leases []Lease) Promise {
+	return Promise{v.promise(seq, leases)}
+}
+
+func (p Promise) Receipt(leases []Lease, now time.Time) Receipt { return p.p.receipt(leases, now) }
+
+// Burst is the limit of a rate, with its state.
+type Burst struct {
+	b     burst
+	state atomic.Int64
+}
+
+func NewBurst(r postern.Rate) *Burst { return &Burst{b: burstOf(r)} }
+
+func (b *Burst) Take(now postern.Micros) (bool, postern.Micros, postern.LimitState) {
+	var l postern.LimitState
+	ok, retry := b.b.take(&b.state, now, &l)
+	return ok, retry, l
+}
+
+// DayOf is the day of a time zone that holds a time.
+func DayOf(t time.Time, loc *time.Location) (start, end time.Time) {
+	d := dayOf(postern.ToMicros(t), loc)
+	return d.start.Time(), d.end.Time()
+}
+
+// InNetworks is the index's own way to look an address up.
+var InNetworks = inNetworks
+
+// Network is the index's own form of a prefix.
+type Network = network
+
+var NetworkOf = networkOf
+
+// Table is the index alone.
+type Table struct{ x *index }
+
+func NewTable() Table { return Table{newIndex()} }
+
+func (t Table) Put(c postern.Credential, held []postern.ScopeID, nets []Network, anew bool) error {
+	return t.x.put(&c, held, nets, anew)
+}
+
+func (t Table) Gone(key [postern.KeyIDLen]byte, now postern.Micros) { t.x.gone(&key, now) }
+func (t Table) BeginSweep()                                         { t.x.beginSweep() }
+func (t Table) EndSweep()                                           { t.x.endSweep(true) }
+func (t Table) Keys() int64                                         { return t.x.keys.Load() }
+func (t Table) Bytes() int64                                        { return t.x.bytes() }
+
+func (t Table) Find(key [postern.KeyIDLen]byte) (postern.Credential, []postern.ScopeID, []Network, bool) {
+	var f found
+	ok := t.x.find(&key, &f)
+	return f.cred, f.held, f.networks, ok
+}
+
+// DropExpired drops the tokens of every shard that expired before a time.
+func (t Table) DropExpired(before postern.Micros) {
+	for i := range t.x.shards {
+		t.x.dropExpired(uint8(i), before)
+	}
+}
+
+// Lists is how many lists of scopes and how many elements, dead ones too, are held.
+func (t Table) Lists() (lists, elements int) {
+	return t.x.sets.n, t.x.sets.live + t.x.sets.dead
+}
+
+// Fill puts n credentials into the index of a verifier without a store, as fast
+// as it goes. Their secrets are made by text.
+func Fill(v *Verifier, n int, account postern.AccountID, make func(i int) (postern.Credential, string, []postern.Scope, []Network)) error {
+	var p postern.Presented
+	for i := range n {
+		c, text, names, nets := make(i)
+		c.CurrentPepper = v.hashers.latest
+		c.Account = v.accounts.number(postern.AccountID(fmt.Sprintf("%s%d", account, i%1000)))
+		v.hashers.present(&c, text, &p)
+		c.Current = p.AsCurrent
+		held, err := v.scopes.set(names)
+		if err != nil {
+			return err
+		}
+		if err := v.index.put(&c, held, nets, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Baseline hashes a secret and looks its key up, and does nothing else.
+func Baseline(v *Verifier, text string) bool {
+	var f found
+	var p postern.Presented
+	key := [postern.KeyIDLen]byte([]byte(text[7 : 7+postern.KeyIDLen]))
+	ok := v.index.find(&key, &f)
+	v.hashers.present(&f.cred, text, &p)
+	return ok && p.AsCurrent == f.cred.Current
+}

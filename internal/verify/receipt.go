@@ -1,0 +1,100 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Receipt says where a change is in force. It can be asked for again.
+type Receipt struct {
+	Seq        int64
+	Everywhere bool
+	// EffectiveBy is when the last of the awaited nodes must have stopped deciding
+	// by what it knew; zero where it is in force everywhere.
+	EffectiveBy time.Time
+	Confirmed   []string // nodes that said so
+	Awaited     []Awaited
+}
+
+// Awaited is a node that has not confirmed a change, and when its lease ends.
+type Awaited struct {
+	Node  string
+	Until time.Time
+}
+
+// Receipt waits until a change that was committed is in force on every node, for
+// at most wait, and says how far it has come.
+func (v *Verifier) Receipt(ctx context.Context, seq int64, wait time.Duration) (Receipt, error) {
+	// Where this node can't catch up now, it is awaited like the others.
+	here, cancel := context.WithTimeout(ctx, max(wait, time.Second))
+	_ = v.CatchUp(here, seq)
+	cancel()
+	leases, now, err := v.store.Leases(ctx)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("verify: read leases: %w", err)
+	}
+	p := v.promise(seq, leases)
+	give := time.NewTimer(wait)
+	defer give.Stop()
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+		r := p.receipt(leases, now)
+		if r.Everywhere {
+			return r, nil
+		}
+		select {
+		case <-ctx.Done():
+			return r, nil // what is known is worth telling
+		case <-give.C:
+			return r, nil
+		case <-time.After(pause):
+		}
+		if again, at, err := v.store.Leases(ctx); err == nil {
+			leases, now = again, at
+		}
+	}
+}
+
+// promise is what a change waits for: the leases that stood in the table right
+// after its commit. A lease that is written later was written by a node that
+// read the feed after it, and so knows of the change.
+type promise struct {
+	v     *Verifier
+	seq   int64
+	until map[string]time.Time
+}
+
+func (v *Verifier) promise(seq int64, leases []Lease) *promise {
+	p := &promise{v: v, seq: seq, until: make(map[string]time.Time, len(leases))}
+	for _, l := range leases {
+		// A clock that is slow by a hundredth makes a lease that much longer.
+		p.until[l.Node] = l.Expires.Add(v.ttl/100 + 10*time.Millisecond)
+	}
+	return p
+}
+
+// receipt says how far it has come, by a later reading of the table.
+func (p *promise) receipt(leases []Lease, now time.Time) Receipt {
+	r := Receipt{Seq: p.seq}
+	confirmed := make(map[string]bool, len(leases))
+	for _, l := range leases {
+		confirmed[l.Node] = l.Confirmed >= p.seq
+	}
+	for node, until := range p.until {
+		// Of itself a node knows without the table.
+		switch {
+		case confirmed[node], node == p.v.node && p.v.feed.applied.Load() >= p.seq:
+			r.Confirmed = append(r.Confirmed, node)
+		case until.After(now):
+			r.Awaited = append(r.Awaited, Awaited{node, until})
+			if until.After(r.EffectiveBy) {
+				r.EffectiveBy = until
+			}
+		}
+	}
+	slices.Sort(r.Confirmed)
+	slices.SortFunc(r.Awaited, func(a, b Awaited) int { return a.Until.Compare(b.Until) })
+	r.Everywhere = len(r.Awaited) == 0
+	return r
+}

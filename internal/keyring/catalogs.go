@@ -148,13 +148,13 @@ type KeyTouched struct {
 	AccountID postern.AccountID
 	ID        postern.KeyID
 	Name      string
-	Effect    catalog.KeyEffect
+	Effect    catalog.Effect
 }
 
 // Loaded is what loading a catalog did, or would do.
 type Loaded struct {
 	Version int64 // 0 for a dry run, and where nothing changed
-	Diff    catalog.Diff
+	Diff    *catalog.Diff
 	Keys    []KeyTouched
 }
 
@@ -223,10 +223,10 @@ func (kr *Keyring) LoadCatalog(ctx context.Context, by postern.Actor, id postern
 }
 
 // touched gives the live keys that a difference of catalogs changes something for.
-func (c *change) touched(d catalog.Diff) ([]KeyTouched, error) {
+func (c *change) touched(d *catalog.Diff) ([]KeyTouched, error) {
 	var out []KeyTouched
 	err := c.KeysOf(c.ctx, func(a postern.AccountID, id postern.KeyID, name string, scopes []postern.Scope) error {
-		if e := d.Effect(postern.KindServiceKey, scopes); e.Touched() {
+		if e := d.Effect(catalog.Holder{Kind: postern.KindServiceKey, Scopes: scopes}); e.Touched() {
 			out = append(out, KeyTouched{a, id, name, e})
 		}
 		return nil

@@ -64,7 +64,7 @@ func (kr *Keyring) CreateKey(ctx context.Context, by postern.Actor, in NewKey) (
 		} else if n >= postern.MaxKeysPerAccount {
 			return postern.Errorf(postern.CodeTooLarge, "The account has %d service keys, which is the most. Delete some that have ended.", n)
 		}
-		secret := c.newSecret(rec)
+		secret := c.newSecret(rec, 1)
 		rec.Row.Seal(kr.cfg.Pepper)
 		if err := c.InsertKey(ctx, rec); err != nil {
 			return err
@@ -117,11 +117,15 @@ func (c *change) draft(in NewKey, known *scopeSet) (*store.KeyRecord, error) {
 	return rec, nil
 }
 
-// newSecret gives a record a new current secret, one generation above all before.
-func (c *change) newSecret(rec *store.KeyRecord) postern.Secret {
+// nextGeneration is one above those of all secrets that the key had, voided ones too.
+func nextGeneration(rec *store.KeyRecord) int64 {
+	return max(rec.Row.Current.Generation, rec.Row.Previous.Generation) + 1
+}
+
+// newSecret gives a record a new current secret of a generation.
+func (c *change) newSecret(rec *store.KeyRecord, gen int64) postern.Secret {
 	s := postern.NewSecret(c.kr.cfg.Brand, postern.SecretServiceKey, rec.Row.Key)
 	hash, pepper := c.kr.cfg.Pepper.Hash(s)
-	gen := max(rec.Row.Current.Generation, rec.Row.Previous.Generation) + 1
 	rec.Row.Current = postern.SecretHash{Hash: hash, Pepper: pepper, Generation: gen, LastFour: s.LastFour()}
 	rec.Key.Current = postern.SecretInfo{MadeAt: c.now, MadeBy: c.by.MemberID}
 	return s

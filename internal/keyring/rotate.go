@@ -62,7 +62,7 @@ func (kr *Keyring) RotateKey(ctx context.Context, by postern.Actor, id postern.K
 		}
 		facts := keyFacts(&rec.Key)
 		pending := rec.Key.Rotating(c.now)
-		note := ""
+		note, gen := "", nextGeneration(rec)
 		switch {
 		case again != nil:
 			if err := recoverable(rec, again, in, pending, c.now); err != nil {
@@ -79,7 +79,7 @@ func (kr *Keyring) RotateKey(ctx context.Context, by postern.Actor, id postern.K
 			rec.Row.Previous, rec.Key.Previous = rec.Row.Current, rec.Key.Current
 			rec.Row.PreviousUntil = c.graceEnd(rec, in.Grace)
 		}
-		made.Secret = c.newSecret(rec)
+		made.Secret = c.newSecret(rec, gen)
 		if err := done(string(id), rec.Row.Current.Generation); err != nil {
 			return err
 		}

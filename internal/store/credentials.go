@@ -203,3 +203,10 @@ func (tx *Tx) UseUp(ctx context.Context, id postern.KeyID, at time.Time) error {
 func (tx *Tx) VoidSingleUse(ctx context.Context, purpose string, m postern.MemberID, at time.Time) error {
 	return tx.exec(ctx, "void links", "update single_use set used_at = $3 where purpose = $1 and member_id = $2 and used_at = 0", purpose, m, micros(at))
 }
+
+// PepperVersions are the pepper versions that live credentials need.
+func (q *queries) PepperVersions(ctx context.Context) ([]uint8, error) {
+	rows, err := q.db.QueryContext(ctx, `select current_pepper as v from credentials where revoked_at = 0 and deleted_at = 0
+		union select mac_pepper from credentials where revoked_at = 0 and deleted_at = 0 order by v`)
+	return collect(rows, err, func(s scanner) (v uint8, err error) { return v, s.Scan(&v) })
+}

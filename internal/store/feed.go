@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/jackc/pgx/v5/stdlib"
+
 	"postern.dev/postern"
 )
 
@@ -96,6 +98,10 @@ func (d *DB) RenewLease(ctx context.Context, node string, ttl time.Duration) (no
 		if now, err = q.now(ctx); err != nil {
 			return err
 		}
+		// Nodes have new names at each start; the leases of those long gone matter to nobody.
+		if err := q.exec(ctx, "forget old leases", "delete from leases where until < $1", micros(now.Add(-time.Hour))); err != nil {
+			return err
+		}
 		return q.exec(ctx, "renew the lease", `
 			insert into leases (node, started_at, until, confirmed) values ($1, $2, $3, 0)
 			on conflict (node) do update set until = case when excluded.until > leases.until then excluded.until else leases.until end`,
@@ -144,4 +150,35 @@ func (q *queries) FeedSeqOf(ctx context.Context, kind postern.ChangeKind, id str
 		return 0, fmt.Errorf("store: find a change: %w", err)
 	}
 	return n, nil
+}
+
+// Wait blocks until a change after a number may exist, or ctx ends. It is a
+// hint: changes of this process end it, and on PostgreSQL those of others too,
+// by LISTEN on a connection of its own.
+func (d *DB) Wait(ctx context.Context, after int64) error {
+	if d.Engine == SQLite {
+		select {
+		case <-d.hint:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	conn, err := d.w.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("store: listen: %w", err)
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "listen postern_feed"); err != nil {
+		return fmt.Errorf("store: listen: %w", err)
+	}
+	// What came between the caller's last look and LISTEN sent no notification here.
+	q := queries{conn, d.Engine}
+	if head, _, err := q.FeedHead(ctx); err != nil || head > after {
+		return err
+	}
+	return conn.Raw(func(c any) error {
+		_, err := c.(*stdlib.Conn).Conn().WaitForNotification(ctx)
+		return err
+	})
 }

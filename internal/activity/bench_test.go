@@ -1,0 +1,99 @@
+package activity_test
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"postern.dev/postern"
+	"postern.dev/postern/internal/activity"
+)
+
+// BenchmarkRecord is the cost of Record to a decision. Buffers are emptied
+// without the clock, since what is measured is the copy and not the drain.
+func BenchmarkRecord(b *testing.B) {
+	l := open(b, activity.Config{Target: filepath.Join(b.TempDir(), "a.db"), Capacity: 1 << 16})
+	e := call(t0)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		if i%60000 == 59999 {
+			b.StopTimer()
+			activity.Discard(l)
+			b.StartTimer()
+		}
+		l.Record(e)
+	}
+	if n := l.Stats().Dropped[postern.ReasonAllowed]; n > 0 {
+		b.Fatalf("%d were dropped", n)
+	}
+}
+
+func BenchmarkRecordParallel(b *testing.B) {
+	l := open(b, activity.Config{Target: filepath.Join(b.TempDir(), "a.db"), Capacity: 1 << 16})
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				activity.Discard(l)
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}()
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		e := call(t0)
+		for pb.Next() {
+			l.Record(e)
+		}
+	})
+	b.StopTimer()
+	close(stop)
+	<-done
+	b.ReportMetric(float64(l.Stats().Dropped[postern.ReasonAllowed])/float64(b.N), "dropped/op")
+}
+
+// BenchmarkDrain is how many calls a second are written with all their totals,
+// and how that compares to inserting the same rows, made beforehand, into the same table alone.
+func BenchmarkDrain(b *testing.B) {
+	for _, engine := range []string{"sqlite", "postgres"} {
+		b.Run(engine, func(b *testing.B) {
+			target := func() string {
+				if engine == "postgres" {
+					return postgres(b)
+				}
+				return filepath.Join(b.TempDir(), "a.db")
+			}
+			full, bare := open(b, activity.Config{Target: target()}), open(b, activity.Config{Target: target()})
+			const calls = 8000
+			fill := func(l *activity.Log) {
+				for i := range calls {
+					l.Record(call(t0.Add(time.Duration(i)*time.Millisecond), by(postern.KeyID("key")+postern.KeyID("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i%20:][:5]+"12345678"), 1)))
+				}
+			}
+			var inFull, inBare time.Duration
+			for range b.N {
+				fill(full)
+				start := time.Now()
+				flush(b, full)
+				inFull += time.Since(start)
+				fill(bare)
+				took, err := activity.InsertBare(ctx, bare)
+				if err != nil {
+					b.Fatal(err)
+				}
+				inBare += took
+			}
+			n := float64(b.N * calls)
+			b.ReportMetric(n/inFull.Seconds(), "calls/s")
+			b.ReportMetric(n/inBare.Seconds(), "bare-calls/s")
+			b.ReportMetric(inBare.Seconds()/inFull.Seconds(), "ratio")
+		})
+	}
+}

@@ -1,0 +1,127 @@
+-- +goose Up
+
+-- One row. Its lock orders the batches of all nodes, so numbers are given out in the order of commits.
+create table activity_head (
+	id  integer primary key check (id = 1),
+	seq integer not null
+) strict;
+insert into activity_head (id, seq) values (1, 0);
+
+-- The last batch of each process: a batch whose commit got lost on the way is not written twice.
+create table activity_writers (
+	writer text primary key,
+	batch  integer not null,
+	at     integer not null
+) strict, without rowid;
+create index activity_writers_at on activity_writers (at);
+
+-- One row a call of a recognized credential.
+create table activity_calls (
+	seq        integer primary key,
+	at         integer not null,
+	account_id text not null check (account_id <> ''),
+	key_id     text not null,
+	kind       text not null,
+	generation integer not null check (generation >= 0),
+	member_id  text not null,
+	upstream   text not null,
+	operation  text not null,
+	method     text not null,
+	path       text not null,
+	status     integer not null,
+	allowed    integer not null check (allowed in (0, 1)),
+	reason     text not null,
+	missing    text not null,
+	door       text not null,
+	duration   integer not null,
+	bytes_in   integer not null,
+	bytes_out  integer not null,
+	ip         text not null,
+	user_agent text not null,
+	request_id text not null
+) strict;
+create index activity_calls_account on activity_calls (account_id, at, seq);
+create index activity_calls_key on activity_calls (account_id, key_id, at, seq);
+
+-- Calls by hour.
+create table activity_hours (
+	account_id   text not null,
+	key_id       text not null,
+	hour         integer not null,
+	generation   integer not null,
+	upstream     text not null,
+	operation    text not null,
+	allowed      integer not null check (allowed in (0, 1)),
+	reason       text not null,
+	status_class integer not null,
+	calls        integer not null,
+	errors       integer not null,
+	duration     integer not null,
+	max_duration integer not null,
+	bytes_in     integer not null,
+	bytes_out    integer not null,
+	primary key (account_id, key_id, hour, generation, upstream, operation, allowed, reason, status_class)
+) strict, without rowid;
+create index activity_hours_account on activity_hours (account_id, hour);
+create index activity_hours_hour on activity_hours (hour);
+
+-- The first and the latest allowed call of each secret.
+create table activity_uses (
+	account_id text not null,
+	key_id     text not null,
+	generation integer not null,
+	first_at   integer not null,
+	at         integer not null,
+	ip         text not null,
+	user_agent text not null,
+	upstream   text not null,
+	operation  text not null,
+	calls      integer not null,
+	primary key (account_id, key_id, generation)
+) strict, without rowid;
+create index activity_uses_account on activity_uses (account_id, at, key_id);
+create index activity_uses_at on activity_uses (at);
+
+-- Who calls with each secret, by hour. Address and user agent are empty for those beyond the bound.
+create table activity_callers (
+	account_id text not null,
+	key_id     text not null,
+	hour       integer not null,
+	generation integer not null,
+	ip         text not null,
+	user_agent text not null,
+	first_at   integer not null,
+	last_at    integer not null,
+	calls      integer not null,
+	refused    integer not null,
+	primary key (account_id, key_id, hour, generation, ip, user_agent)
+) strict, without rowid;
+create index activity_callers_hour on activity_callers (hour);
+
+-- What counts towards an account's daily limit.
+create table activity_days (
+	account_id text not null,
+	day_start  integer not null,
+	calls      integer not null,
+	primary key (account_id, day_start)
+) strict, without rowid;
+create index activity_days_start on activity_days (day_start);
+
+-- Calls that belong to no account, by network. The network is empty for those beyond the bound.
+create table activity_strangers (
+	hour    integer not null,
+	network text not null,
+	reason  text not null,
+	door    text not null,
+	calls   integer not null,
+	last_at integer not null,
+	primary key (hour, network, reason, door)
+) strict, without rowid;
+
+-- Calls that could not be recorded, by the reason of their decision.
+create table activity_losses (
+	hour   integer not null,
+	reason text not null,
+	calls  integer not null,
+	primary key (hour, reason)
+) strict, without rowid;

@@ -1,0 +1,165 @@
+package activity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"postern.dev/postern"
+)
+
+const (
+	// batchRows is the most calls that one transaction writes.
+	batchRows = 4096
+	// lastTries is how long Run goes on trying to write what is left, once it is told to stop.
+	lastTries = 10 * time.Second
+)
+
+// Run writes what is recorded until ctx is done, then writes what is left, and
+// removes what is too old once an hour. While the database is away it tries
+// again, ever more slowly, and holds as much as fits.
+func (l *Log) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { l.pruneHourly(ctx) })
+
+	wait := l.cfg.Delay
+	for {
+		wake := l.wake
+		if wait > l.cfg.Delay {
+			wake = nil // the database is away: a full buffer is no reason to hurry
+		}
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTries)
+			defer cancel()
+			return l.finish(last)
+		case <-wake:
+		case <-time.After(wait):
+		}
+		if err := l.Flush(ctx); err == nil {
+			wait = l.cfg.Delay
+		} else if ctx.Err() == nil {
+			if wait == l.cfg.Delay {
+				l.cfg.Logger.Error("activity: can't write; holding what fits", "err", err)
+			}
+			wait = min(2*wait, max(5*time.Second, l.cfg.Delay))
+		}
+	}
+}
+
+// finish writes what is left, trying until ctx is done.
+func (l *Log) finish(ctx context.Context) error {
+	for {
+		err := l.Flush(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			st := l.Stats()
+			return fmt.Errorf("activity: %d calls are not written: %w", st.Buffered, err)
+		case <-time.After(l.cfg.Delay):
+		}
+	}
+}
+
+// Flush writes everything that was recorded before it was called.
+func (l *Log) Flush(ctx context.Context) error {
+	select {
+	case l.sem <- struct{}{}:
+		defer func() { <-l.sem }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	// What is held from a failed try comes first, so that memory stays bounded
+	// by the buffers and what was once taken out of them.
+	if err := l.writePending(ctx); err != nil {
+		return err
+	}
+	l.takeOut()
+	return l.writePending(ctx)
+}
+
+// takeOut moves what is buffered to pending, in the order of time.
+func (l *Log) takeOut() {
+	now := postern.ToMicros(l.cfg.Now())
+	for i := range l.shards {
+		b := l.shards[i].swap()
+		for j := range b.slots {
+			l.pending = append(l.pending, l.recordOf(b, &b.slots[j], now))
+		}
+		l.shards[i].giveBack(b)
+	}
+	slices.SortStableFunc(l.pending, func(a, b record) int { return int(a.at - b.at) })
+	l.tellPending()
+}
+
+func (l *Log) tellPending() {
+	oldest := postern.Micros(0)
+	if len(l.pending) > 0 {
+		oldest = l.pending[0].at
+	}
+	l.status.held.Store(int64(len(l.pending)))
+	l.status.oldest.Store(int64(oldest))
+}
+
+// writePending writes what is pending, in batches.
+func (l *Log) writePending(ctx context.Context) error {
+	for len(l.pending) > 0 {
+		n := min(len(l.pending), batchRows)
+		if err := l.writeBatch(ctx, n); err != nil {
+			l.status.failed(err, l.cfg.Now())
+			return err
+		}
+	}
+	l.pending = nil
+	return nil
+}
+
+// writeBatch writes the first n pending records. Where the database refuses
+// what is in them, it halves them until the one that is at fault is found, and
+// counts it as lost: one bad record must not hold up all others.
+func (l *Log) writeBatch(ctx context.Context, n int) error {
+	err := l.write(ctx, l.pending[:n])
+	switch {
+	case err == nil:
+		l.status.wrote(n, l.cfg.Now())
+	case !permanent(err):
+		return err
+	case n > 1:
+		if err := l.writeBatch(ctx, n/2); err != nil {
+			return err
+		}
+		return l.writeBatch(ctx, n-n/2)
+	default:
+		l.cfg.Logger.Error("activity: the database refuses a record", "err", err, "reason", l.pending[0].activity.Reason.String())
+		l.lost.add(l.pending[0].activity.Reason)
+	}
+	clear(l.pending[:n])
+	l.pending = l.pending[n:]
+	l.tellPending()
+	return nil
+}
+
+// broadcast wakes all who wait for the next batch.
+type broadcast struct{ c atomic.Pointer[chan struct{}] }
+
+func (b *broadcast) open() {
+	c := make(chan struct{})
+	b.c.Store(&c)
+}
+
+// next is closed when something happens after the call.
+func (b *broadcast) next() <-chan struct{} { return *b.c.Load() }
+
+func (b *broadcast) tell() {
+	c := make(chan struct{})
+	close(*b.c.Swap(&c))
+}
+
+var errEmptyAccount = errors.New("activity: an account must be named")

@@ -1,0 +1,242 @@
+package activity
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"slices"
+
+	"postern.dev/postern"
+)
+
+// What is made from the calls of a batch. Each kind of total is summed in
+// memory first, so that a batch touches each row once.
+
+type (
+	hourKey struct {
+		account    postern.AccountID
+		key        postern.KeyID
+		hour       postern.Micros
+		generation int64
+		upstream   postern.UpstreamID
+		operation  string
+		allowed    bool
+		reason     postern.Reason
+		class      int64
+	}
+	hourSum struct{ calls, errors, duration, maxDuration, bytesIn, bytesOut int64 }
+
+	useKey struct {
+		account    postern.AccountID
+		key        postern.KeyID
+		generation int64
+	}
+	useSum struct {
+		first  postern.Micros
+		latest *record
+		calls  int64
+	}
+
+	callerKey struct {
+		account    postern.AccountID
+		key        postern.KeyID
+		hour       postern.Micros
+		generation int64
+		ip, agent  string
+	}
+	callerSum struct {
+		first, last    postern.Micros
+		calls, refused int64
+	}
+
+	dayKey struct {
+		account postern.AccountID
+		start   postern.Micros
+	}
+
+	strangerKey struct {
+		hour    postern.Micros
+		network string
+		reason  postern.Reason
+		door    string
+	}
+	strangerSum struct {
+		calls int64
+		last  postern.Micros
+	}
+)
+
+// sums are the totals of a batch.
+type sums struct {
+	calls     int64 // of accounts, which have a row each
+	hours     map[hourKey]*hourSum
+	uses      map[useKey]*useSum
+	callers   map[callerKey]*callerSum
+	days      map[dayKey]int64
+	strangers map[strangerKey]*strangerSum
+}
+
+func (l *Log) sum(records []record) *sums {
+	s := &sums{hours: map[hourKey]*hourSum{}, uses: map[useKey]*useSum{}, callers: map[callerKey]*callerSum{},
+		days: map[dayKey]int64{}, strangers: map[strangerKey]*strangerSum{}}
+	for i := range records {
+		r := &records[i]
+		if r.stranger() {
+			l.addStranger(s, r)
+			continue
+		}
+		s.calls++
+		s.addHour(r)
+		l.addCaller(s, r)
+		if r.activity.Allowed {
+			s.addUse(r)
+		}
+		if r.counts {
+			s.days[dayKey{r.activity.AccountID, l.cfg.DayStart(r.activity.AccountID, r.at)}]++
+		}
+	}
+	return s
+}
+
+// in gives the value under k, a new one where there is none.
+func in[K comparable, V any](m map[K]*V, k K) *V {
+	v := m[k]
+	if v == nil {
+		v = new(V)
+		m[k] = v
+	}
+	return v
+}
+
+func (s *sums) addHour(r *record) {
+	a := &r.activity
+	h := in(s.hours, hourKey{a.AccountID, a.KeyID, r.at - r.at%hour, a.Generation, a.Upstream, a.Operation, a.Allowed,
+		a.Reason, int64(a.Status / 100)})
+	h.calls++
+	// A refusal is no error: it is counted by its reason.
+	if a.Allowed && a.Status >= 400 {
+		h.errors++
+	}
+	us := a.Duration.Microseconds()
+	h.duration += us
+	h.maxDuration = max(h.maxDuration, us)
+	h.bytesIn += a.BytesIn
+	h.bytesOut += a.BytesOut
+}
+
+func (s *sums) addUse(r *record) {
+	a := &r.activity
+	if a.KeyID == "" {
+		return
+	}
+	u := in(s.uses, useKey{a.AccountID, a.KeyID, a.Generation})
+	if u.latest == nil || r.at < u.first {
+		u.first = r.at
+	}
+	if u.latest == nil || r.at >= u.latest.at {
+		u.latest = r
+	}
+	u.calls++
+}
+
+func (l *Log) addCaller(s *sums, r *record) {
+	a := &r.activity
+	k := callerKey{a.AccountID, a.KeyID, r.at - r.at%hour, a.Generation, a.IP, a.UserAgent}
+	group := useKey{a.AccountID, a.KeyID, 0}
+	if !l.callers.admit(int64(k.hour), group, k) {
+		k.ip, k.agent = "", ""
+	}
+	c := in(s.callers, k)
+	if c.calls == 0 || r.at < c.first {
+		c.first = r.at
+	}
+	c.last = max(c.last, r.at)
+	c.calls++
+	c.refused += 1 - bit(a.Allowed)
+}
+
+func (l *Log) addStranger(s *sums, r *record) {
+	k := strangerKey{r.at - r.at%hour, r.network, r.activity.Reason, r.activity.Door}
+	if !l.networks.admit(int64(k.hour), "", k.network) {
+		k.network = ""
+	}
+	v := in(s.strangers, k)
+	v.calls++
+	v.last = max(v.last, r.at)
+}
+
+var (
+	hoursTable = table{name: "activity_hours",
+		columns: `account_id, key_id, hour, generation, upstream, operation, allowed, reason, status_class,
+			calls, errors, duration, max_duration, bytes_in, bytes_out`,
+		conflict: `on conflict (account_id, key_id, hour, generation, upstream, operation, allowed, reason, status_class)
+			do update set calls = activity_hours.calls + excluded.calls, errors = activity_hours.errors + excluded.errors,
+			duration = activity_hours.duration + excluded.duration,
+			max_duration = case when excluded.max_duration > activity_hours.max_duration then excluded.max_duration else activity_hours.max_duration end,
+			bytes_in = activity_hours.bytes_in + excluded.bytes_in, bytes_out = activity_hours.bytes_out + excluded.bytes_out`}
+	// A batch that comes late must not make an older call the latest.
+	usesTable = table{name: "activity_uses",
+		columns: `account_id, key_id, generation, first_at, at, ip, user_agent, upstream, operation, calls`,
+		conflict: `on conflict (account_id, key_id, generation) do update set calls = activity_uses.calls + excluded.calls,
+			first_at = case when excluded.first_at < activity_uses.first_at then excluded.first_at else activity_uses.first_at end,
+			ip = case when excluded.at >= activity_uses.at then excluded.ip else activity_uses.ip end,
+			user_agent = case when excluded.at >= activity_uses.at then excluded.user_agent else activity_uses.user_agent end,
+			upstream = case when excluded.at >= activity_uses.at then excluded.upstream else activity_uses.upstream end,
+			operation = case when excluded.at >= activity_uses.at then excluded.operation else activity_uses.operation end,
+			at = case when excluded.at >= activity_uses.at then excluded.at else activity_uses.at end`}
+	callersTable = table{name: "activity_callers",
+		columns: `account_id, key_id, hour, generation, ip, user_agent, first_at, last_at, calls, refused`,
+		conflict: `on conflict (account_id, key_id, hour, generation, ip, user_agent)
+			do update set calls = activity_callers.calls + excluded.calls, refused = activity_callers.refused + excluded.refused,
+			first_at = case when excluded.first_at < activity_callers.first_at then excluded.first_at else activity_callers.first_at end,
+			last_at = case when excluded.last_at > activity_callers.last_at then excluded.last_at else activity_callers.last_at end`}
+	daysTable = table{name: "activity_days", columns: `account_id, day_start, calls`,
+		conflict: `on conflict (account_id, day_start) do update set calls = activity_days.calls + excluded.calls`}
+	strangersTable = table{name: "activity_strangers", columns: `hour, network, reason, door, calls, last_at`,
+		conflict: `on conflict (hour, network, reason, door) do update set calls = activity_strangers.calls + excluded.calls,
+			last_at = case when excluded.last_at > activity_strangers.last_at then excluded.last_at else activity_strangers.last_at end`}
+)
+
+func (l *Log) insertSums(ctx context.Context, tx *sql.Tx, s *sums) error {
+	var hours, uses, callers, days, strangers []any
+	// In the order of the key: neighbours lie on the same pages.
+	for _, k := range slices.SortedFunc(maps.Keys(s.hours), func(a, b hourKey) int {
+		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.key, b.key), cmp.Compare(a.hour, b.hour), cmp.Compare(a.operation, b.operation))
+	}) {
+		v := s.hours[k]
+		hours = append(hours, string(k.account), string(k.key), int64(k.hour), k.generation, string(k.upstream), k.operation,
+			bit(k.allowed), k.reason.String(), k.class, v.calls, v.errors, v.duration, v.maxDuration, v.bytesIn, v.bytesOut)
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(s.uses), func(a, b useKey) int {
+		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.key, b.key))
+	}) {
+		v := s.uses[k]
+		a := &v.latest.activity
+		uses = append(uses, string(k.account), string(k.key), k.generation, int64(v.first), int64(v.latest.at), a.IP,
+			a.UserAgent, string(a.Upstream), a.Operation, v.calls)
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(s.callers), func(a, b callerKey) int {
+		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.key, b.key), cmp.Compare(a.hour, b.hour))
+	}) {
+		v := s.callers[k]
+		callers = append(callers, string(k.account), string(k.key), int64(k.hour), k.generation, k.ip, k.agent,
+			int64(v.first), int64(v.last), v.calls, v.refused)
+	}
+	for k, n := range s.days {
+		days = append(days, string(k.account), int64(k.start), n)
+	}
+	for k, v := range s.strangers {
+		strangers = append(strangers, int64(k.hour), k.network, k.reason.String(), k.door, v.calls, int64(v.last))
+	}
+	for _, in := range []struct {
+		t    *table
+		args []any
+	}{{&hoursTable, hours}, {&usesTable, uses}, {&callersTable, callers}, {&daysTable, days}, {&strangersTable, strangers}} {
+		if err := in.t.insert(ctx, tx, l.pool.Engine, in.args); err != nil {
+			return fmt.Errorf("add to %s: %w", in.t.name, err)
+		}
+	}
+	return nil
+}

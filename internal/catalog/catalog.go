@@ -33,6 +33,7 @@ type Operation struct {
 	Public    bool  // needs no credential
 	Uncovered bool  // names no scope: denied, until the document or the overlay does
 	Denied    bool  // closed by the overlay
+	Form      Form  // what tells it apart from another of the same method and template
 	File      string
 	Line      int
 }

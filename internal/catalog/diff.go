@@ -78,7 +78,8 @@ func union[K comparable, V any](a, b map[K]V) map[K]V {
 func (c *Catalog) routes() map[string]*Operation {
 	out := make(map[string]*Operation, len(c.Operations))
 	for i := range c.Operations {
-		out[routeKey(c.Operations[i].Method, c.Operations[i].Path)] = &c.Operations[i]
+		op := &c.Operations[i]
+		out[routeKey(op.Method, op.Path)+" "+op.Form.Kind] = op
 	}
 	return out
 }

@@ -51,6 +51,12 @@ type encodedOperation struct {
 	Line    int          `json:"line,omitempty"`
 	State   string       `json:"state,omitempty"` // "public", "uncovered" or "denied"
 	Ways    []encodedWay `json:"ways,omitempty"`
+	Form    *encodedForm `json:"form,omitempty"`
+}
+
+type encodedForm struct {
+	Segment int    `json:"segment"`
+	Kind    string `json:"kind,omitempty"`
 }
 
 type encodedWay struct {
@@ -90,6 +96,10 @@ func (c *Catalog) Marshal() ([]byte, error) {
 			}
 			way.Kinds = n
 			out.Ways = append(out.Ways, way)
+		}
+		if op.Form.Segment > 0 {
+			form := encodedForm(op.Form)
+			out.Form = &form
 		}
 		ops[op.Name] = i
 		e.Operations = append(e.Operations, out)
@@ -223,6 +233,9 @@ func (e *encoded) operation(in *encodedOperation, kinds []postern.Kinds) (Operat
 		op.Denied = true
 	default:
 		return op, fmt.Errorf("operation %q has the unknown state %q", in.Name, in.State)
+	}
+	if in.Form != nil {
+		op.Form = Form(*in.Form)
 	}
 	for _, w := range in.Ways {
 		if w.Kinds < 0 || w.Kinds >= len(kinds) || len(w.Scopes) == 0 {

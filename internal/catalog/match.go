@@ -28,6 +28,9 @@ type Op struct {
 	postern.Operation
 	Need   postern.Need
 	Scopes []postern.Scope // every scope that some way asks for, sorted; implicit ones are left out
+
+	form Form
+	next *Op // the next of its twins
 }
 
 // Matcher finds the operation that a method and a path name. It is immutable.
@@ -55,7 +58,7 @@ func Compile(c *Catalog, id func(postern.Scope) postern.ScopeID, opts ...MatchOp
 	}
 	implicit := c.implicit()
 	var failures []error
-	first := make(map[string]*Operation, len(c.Operations))
+	same := make(map[string][]*Operation, len(c.Operations))
 	for i := range c.Operations {
 		op := &c.Operations[i]
 		t, err := parseTemplate(op.Path)
@@ -67,13 +70,19 @@ func Compile(c *Catalog, id func(postern.Scope) postern.ScopeID, opts ...MatchOp
 			return nil, postern.Errorf(postern.CodeInvalid, "%s: the method %q of %s is not one of OpenAPI's.", place(op.File, op.Line), op.Method, op.Path)
 		}
 		key := op.Method + " " + t.shape()
-		if other := first[key]; other != nil {
-			failures = append(failures, conflict(other, op))
+		twins := append(same[key], op)
+		if len(twins) > 1 && !tellApart(twins) {
+			failures = append(failures, conflict(twins[0], op))
 			continue
 		}
-		first[key] = op
+		same[key] = twins
 		m.ops = append(m.ops, compileOp(op, implicit, id))
-		m.root.insert(t.segs).at(t.slash).ops[num] = &m.ops[len(m.ops)-1]
+		slot := &m.root.insert(t.segs).at(t.slash).ops[num]
+		if added := &m.ops[len(m.ops)-1]; *slot == nil {
+			*slot = added
+		} else {
+			*slot = (*slot).with(added)
+		}
 	}
 	if len(failures) > 0 {
 		return nil, &postern.Error{Code: postern.CodeInvalid, Message: errors.Join(failures...).Error()}
@@ -88,7 +97,7 @@ func conflict(a, b *Operation) error {
 }
 
 func compileOp(op *Operation, implicit map[postern.Scope]bool, id func(postern.Scope) postern.ScopeID) Op {
-	out := Op{Operation: op.Operation, Need: postern.Need{Public: op.Public}}
+	out := Op{Operation: op.Operation, form: op.Form, Need: postern.Need{Public: op.Public}}
 	for _, w := range op.ways(implicit) {
 		all := postern.AllOf{Kinds: w.Kinds, Scopes: make([]postern.ScopeID, 0, len(w.Scopes))}
 		for _, s := range w.Scopes {
@@ -115,7 +124,7 @@ func (m *Matcher) Match(method, path string) (*Op, Result) {
 		return nil, NoPath
 	}
 	if op := r.op(method); op != nil {
-		return op, Found
+		return op.choose(path), Found
 	}
 	return nil, NoMethod
 }
@@ -130,7 +139,7 @@ func (m *Matcher) MatchPreflight(path, wanted string) (*Op, Result) {
 	case r == nil:
 		return nil, NoPath
 	case r.ops[methodOptions] != nil:
-		return r.ops[methodOptions], Found
+		return r.ops[methodOptions].choose(path), Found
 	case r.preflight != nil && r.op(wanted) != nil:
 		return r.preflight, Found
 	}

@@ -31,6 +31,7 @@ import (
 //	  GET /crm/v3/owners: {scopes: [[crm.objects.owners.read]], kinds: [service_key]}
 //	  GET /crm/status: {public: true}
 //	  DELETE /crm/v3/objects/{type}/{id}: {deny: true}
+//	  getOwnerByMail: {omit: true}                               # as if no document had it
 type Overlay struct {
 	name, sha256 string
 	scopeRule    string
@@ -57,6 +58,7 @@ type overlayOperation struct {
 	name         string
 	line         int
 	public, deny bool
+	omit         bool
 	ways         [][]postern.Scope
 	kinds        postern.Kinds // 0: what the document admits
 }
@@ -184,6 +186,11 @@ func (o *Overlay) readOperation(d *document, name field, f fields) error {
 				return d.errorf(e.val, "deny is true or false, and not %s.", e.what())
 			}
 			said += count(op.deny)
+		case "omit":
+			if op.omit, ok = e.boolean(); !ok {
+				return d.errorf(e.val, "omit is true or false, and not %s.", e.what())
+			}
+			said += count(op.omit)
 		case "scopes":
 			if op.ways, err = readWays(d, e.val); err != nil {
 				return err
@@ -197,11 +204,11 @@ func (o *Overlay) readOperation(d *document, name field, f fields) error {
 				return d.errorf(e.val, "kinds is empty; to close the operation say deny: true.")
 			}
 		default:
-			return d.errorf(e.val, "%q is not known here; an operation has public, deny, or scopes with kinds.", clip(e.key))
+			return d.errorf(e.val, "%q is not known here; an operation has public, deny, omit, or scopes with kinds.", clip(e.key))
 		}
 	}
 	if said != 1 {
-		return d.errorf(name.val, "The operation %q needs one of public: true, deny: true and scopes.", clip(name.key))
+		return d.errorf(name.val, "The operation %q needs one of public: true, deny: true, omit: true and scopes.", clip(name.key))
 	}
 	if op.kinds != 0 && op.ways == nil {
 		return d.errorf(name.val, "The operation %q has kinds without scopes.", clip(name.key))
@@ -268,20 +275,21 @@ func (r *reader) applyOverlay() error {
 			return at(o.name, s.line, postern.CodeInvalid, "No document has the security scheme %q.", clip(s.name))
 		}
 	}
-	byName := make(map[string][]int)
-	for i := range r.cat.Operations {
-		op := &r.cat.Operations[i]
-		if op.Name != "" {
-			byName[op.Name] = append(byName[op.Name], i)
+	byName := make(map[string][]*draft)
+	for i := range r.drafts {
+		d := &r.drafts[i]
+		for _, key := range []string{d.Name, d.Method + " " + d.Path, routeKey(d.Method, d.Path)} {
+			if list := byName[key]; key != "" && (len(list) == 0 || list[len(list)-1] != d) {
+				byName[key] = append(list, d)
+			}
 		}
-		byName[routeKey(op.Method, op.Path)] = append(byName[routeKey(op.Method, op.Path)], i)
 	}
 	for _, e := range o.operations {
-		key := e.name
-		if method, path, ok := strings.Cut(key, " "); ok && strings.HasPrefix(path, "/") {
-			key = routeKey(method, path)
+		found := byName[e.name]
+		if method, path, ok := strings.Cut(e.name, " "); ok && len(found) == 0 {
+			found = byName[routeKey(method, path)]
 		}
-		switch found := byName[key]; len(found) {
+		switch len(found) {
 		case 0:
 			return at(o.name, e.line, postern.CodeInvalid, "No document has the operation %q. Operations are named by their operationId, or by method and path with the base path: \"GET /crm/v3/owners\".", clip(e.name))
 		case 1:
@@ -289,7 +297,7 @@ func (r *reader) applyOverlay() error {
 				return err
 			}
 		default:
-			return at(o.name, e.line, postern.CodeInvalid, "Several operations are called %q; name the one you mean by method and path.", clip(e.name))
+			return at(o.name, e.line, postern.CodeInvalid, "Several operations are called %q; name the one you mean in another way, by operationId or by method and path.", clip(e.name))
 		}
 	}
 	for _, s := range o.scopes {
@@ -313,12 +321,11 @@ func routeKey(method, path string) string {
 	return method + " " + t.shape()
 }
 
-func (r *reader) overrule(i int, e overlayOperation) error {
-	op := &r.cat.Operations[i]
-	op.Ways, op.Public, op.Denied, op.Uncovered = nil, e.public, e.deny, false
+func (r *reader) overrule(op *draft, e overlayOperation) error {
+	op.Ways, op.Public, op.Denied, op.Uncovered, op.omit = nil, e.public, e.deny, false, e.omit
 	kinds := e.kinds
 	if kinds == 0 {
-		kinds = r.admits[i]
+		kinds = op.admits
 	}
 	for _, way := range e.ways {
 		op.Ways = addWay(op.Ways, Way{Scopes: slices.Clone(way), Kinds: kinds})

@@ -112,13 +112,21 @@ type reader struct {
 	report      *Report
 	scopes      map[postern.Scope]*scopeFacts
 	usedSchemes map[string]bool // schemes of the overlay that some document has or uses
-	admits      []postern.Kinds // for each operation, what its security schemes admit
+	drafts      []draft
 
 	// Of the document that is being read.
 	doc         *document
 	schemes     map[string]*scheme
 	scopesAny   bool
 	docSecurity val // of the document; none where it has none
+}
+
+// A draft is an operation with what is needed of it until all documents are read.
+type draft struct {
+	Operation
+	admits postern.Kinds // by its security schemes
+	forms  []string      // of the template's segments, in case it has a twin
+	omit   bool          // by the overlay
 }
 
 func (r *reader) document(src Source) error {
@@ -157,11 +165,11 @@ func (r *reader) document(src Source) error {
 		return err
 	}
 	r.docSecurity = root.get("security")
-	before := len(r.cat.Operations)
+	before := len(r.drafts)
 	if err := r.paths(root); err != nil {
 		return err
 	}
-	dr.Operations = len(r.cat.Operations) - before
+	dr.Operations = len(r.drafts) - before
 	r.report.Documents = append(r.report.Documents, dr)
 	return nil
 }
@@ -207,8 +215,13 @@ func (r *reader) finish() error {
 	if err := r.applyOverlay(); err != nil {
 		return err
 	}
+	r.drafts = slices.DeleteFunc(r.drafts, func(d draft) bool { return d.omit })
 	r.nameOperations()
-	slices.SortStableFunc(r.cat.Operations, compareOperations)
+	slices.SortStableFunc(r.drafts, func(a, b draft) int { return compareOperations(a.Operation, b.Operation) })
+	r.findTwins()
+	for i := range r.drafts {
+		r.cat.Operations = append(r.cat.Operations, r.drafts[i].Operation)
+	}
 	if err := r.collectScopes(); err != nil {
 		return err
 	}
@@ -222,33 +235,49 @@ func (r *reader) finish() error {
 
 // judge reports on the operations as they came out.
 func (r *reader) judge() {
-	first := make(map[string]*Operation, len(r.cat.Operations))
 	r.report.Operations = len(r.cat.Operations)
 	for i := range r.cat.Operations {
 		op := &r.cat.Operations[i]
 		f := Finding{File: op.File, Line: op.Line, Operation: op.Name}
-		if op.Public {
+		switch {
+		case op.Public:
 			r.report.Public++
-		}
-		if op.Uncovered {
+		case op.Uncovered:
 			f.Text = "The operation " + op.label() + " names no scope, so every call to it is denied."
 			note(&r.report.Uncovered, f)
-		}
-		if !op.Uncovered && !op.Denied && !op.Satisfiable() {
+		case !op.Denied && !op.Satisfiable():
 			f.Text = "No kind of credential can use the operation " + op.label() + ", so every call to it is denied."
 			note(&r.report.Unsatisfiable, f)
 		}
-		t, err := parseTemplate(op.Path)
-		if err != nil {
-			continue // paths() has left these out
-		}
-		key := op.Method + " " + t.shape()
-		if other := first[key]; other != nil {
-			f.Text = op.Method + " " + op.Path + " can't be told apart from " + other.Method + " " + other.Path + " at " + place(other.File, other.Line) + "."
-			note(&r.report.Conflicts, f)
+	}
+}
+
+// findTwins finds operations of the same method and template, and what tells
+// them apart. Where nothing does, they are conflicts.
+func (r *reader) findTwins() {
+	same := make(map[string][]*draft, len(r.drafts))
+	for i := range r.drafts {
+		d := &r.drafts[i]
+		key := routeKey(d.Method, d.Path)
+		same[key] = append(same[key], d)
+	}
+	for i := range r.drafts {
+		d := &r.drafts[i]
+		twins := same[routeKey(d.Method, d.Path)]
+		if len(twins) == 1 || twins[0] != d {
 			continue
 		}
-		first[key] = op
+		told := setForms(twins)
+		for _, t := range twins[1:] {
+			f := Finding{File: t.File, Line: t.Line, Operation: t.Name}
+			if told {
+				f.Text = t.label() + " has the same template as " + d.label() + " at " + place(d.File, d.Line) + ". Both ask for the same, and the form of a parameter tells them apart in records."
+				note(&r.report.Warnings, f)
+			} else {
+				f.Text = t.label() + " can't be told apart from " + d.label() + " at " + place(d.File, d.Line) + "; omit one of them in the overlay."
+				note(&r.report.Conflicts, f)
+			}
+		}
 	}
 }
 
@@ -264,12 +293,12 @@ func (op *Operation) label() string {
 // nameOperations gives every operation a name of its own: what it is called in
 // the document, or its method and path where that is missing or taken.
 func (r *reader) nameOperations() {
-	count := make(map[string]int, len(r.cat.Operations))
-	for i := range r.cat.Operations {
-		count[r.cat.Operations[i].Name]++
+	count := make(map[string]int, len(r.drafts))
+	for i := range r.drafts {
+		count[r.drafts[i].Name]++
 	}
-	for i := range r.cat.Operations {
-		op := &r.cat.Operations[i]
+	for i := range r.drafts {
+		op := &r.drafts[i]
 		if op.Name != "" && count[op.Name] > 1 {
 			note(&r.report.Warnings, Finding{File: op.File, Line: op.Line, Operation: op.Method + " " + op.Path,
 				Text: "Several operations have the operationId \"" + clip(op.Name) + "\"; this one is called " + op.Method + " " + op.Path + " instead."})

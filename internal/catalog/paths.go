@@ -11,8 +11,20 @@ import (
 
 // level is what operations inherit: from the document, and from their path item.
 type level struct {
-	base       string   // base path, without a slash at the end
-	parameters []string // names of the path parameters that are declared
+	base       string // base path, without a slash at the end
+	parameters []parameter
+}
+
+// A parameter is a path parameter as it is declared.
+type parameter struct{ name, form string }
+
+func declares(list []parameter, name string) (form string, ok bool) {
+	for i := len(list) - 1; i >= 0; i-- { // an operation's come after those of its path
+		if list[i].name == name {
+			return list[i].form, true
+		}
+	}
+	return "", false
 }
 
 // paths reads all operations.
@@ -127,7 +139,7 @@ func (r *reader) operation(method, path string, v val, in level) error {
 		note(&r.report.Problems, r.doc.finding(v, "%s The operation is left out.", err))
 		return nil
 	}
-	if len(r.cat.Operations) == maxOperations {
+	if len(r.drafts) == maxOperations {
 		return at(r.doc.name, v.line(), postern.CodeTooLarge, "The upstream has more than %d operations.", maxOperations)
 	}
 	if in.parameters, err = r.pathParameters(f.get("parameters"), in.parameters); err != nil {
@@ -142,9 +154,21 @@ func (r *reader) operation(method, path string, v val, in level) error {
 	if err != nil {
 		return err
 	}
-	r.cat.Operations = append(r.cat.Operations, op)
-	r.admits = append(r.admits, admits)
+	r.drafts = append(r.drafts, draft{Operation: op, admits: admits, forms: forms(op.Path, in.parameters)})
 	return nil
+}
+
+// forms are what the segments of a path look like that are a parameter each.
+func forms(path string, declared []parameter) []string {
+	var out []string
+	for seg := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
+		form := ""
+		if name, ok := strings.CutPrefix(seg, "{"); ok && strings.HasSuffix(name, "}") {
+			form, _ = declares(declared, name[:len(name)-1])
+		}
+		out = append(out, form)
+	}
+	return out
 }
 
 // operationName is an operationId, or "" where it is none that can be used: one
@@ -158,7 +182,7 @@ func operationName(v val) string {
 }
 
 // pathParameters adds the names of the path parameters of a list to those inherited.
-func (r *reader) pathParameters(v val, inherited []string) ([]string, error) {
+func (r *reader) pathParameters(v val, inherited []parameter) ([]parameter, error) {
 	if !v.isList() {
 		return inherited, nil
 	}
@@ -174,7 +198,8 @@ func (r *reader) pathParameters(v val, inherited []string) ([]string, error) {
 			continue
 		}
 		if to.isMap() && to.child("in").text() == "path" {
-			out = append(out, to.child("name").text())
+			schema, _ := r.doc.deref(to.child("schema"))
+			out = append(out, parameter{to.child("name").text(), formOf(schema)})
 		}
 	}
 	return out, nil
@@ -182,14 +207,15 @@ func (r *reader) pathParameters(v val, inherited []string) ([]string, error) {
 
 // checkParameters warns of parameters that no one declared. Matching needs
 // templates only, but a slip there is often a slip in the template.
-func (r *reader) checkParameters(op *Operation, path string, v val, declared []string) {
+func (r *reader) checkParameters(op *Operation, path string, v val, declared []parameter) {
 	for rest := path; ; {
 		_, after, ok := strings.Cut(rest, "{")
 		if !ok {
 			return
 		}
 		name, after, _ := strings.Cut(after, "}")
-		if rest = after; !slices.Contains(declared, name) {
+		rest = after
+		if _, ok := declares(declared, name); !ok {
 			f := r.doc.finding(v, "The parameter %q of %s %s is not declared.", clip(name), op.Method, clip(op.Path))
 			f.Operation = op.label()
 			note(&r.report.Warnings, f)

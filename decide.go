@@ -316,6 +316,7 @@ type Decision struct {
 	Member    MemberID // whose personal access key it was
 	Operation *Operation
 	Limit     LimitState
+	At        Micros // when it was decided, by the store's time
 	// RetryAt is when a limited call may come again; 0 where none is named.
 	RetryAt Micros
 	// Since is when the credential ended, where that may be told.

@@ -34,5 +34,7 @@ type UpstreamOptions struct {
 	AllowSemicolon        bool          // ";" may stand in a path
 	Preflight             bool          // CORS preflight requests go through without a credential
 	KeepCredential        bool          // the caller's credential goes on to the upstream
+	Trailers              bool          // trailers pass, both ways
+	Upgrades              bool          // connections may be upgraded, to WebSocket and the like
 	InsecureSkipTLSVerify bool          // for upstreams in a lab only
 }

@@ -19,7 +19,9 @@ type routes struct {
 
 type route struct {
 	Upstream
-	matcher *catalog.Matcher
+	matcher  *catalog.Matcher
+	implicit []postern.Scope // every valid credential has them
+	every    []postern.Scope // all that the catalog knows
 }
 
 var noRoutes = func() *routes {
@@ -96,7 +98,7 @@ func (v *Verifier) loadRoutes(ctx context.Context) error {
 	for _, u := range ups {
 		r := &route{Upstream: u}
 		if was := old.byID[u.ID]; was != nil && was.Catalog == u.Catalog && was.Preflight == u.Preflight {
-			r.matcher = was.matcher
+			r.matcher, r.implicit, r.every = was.matcher, was.implicit, was.every
 		} else {
 			c, err := v.store.Catalog(ctx, u.ID, u.Catalog)
 			if err != nil {
@@ -104,6 +106,12 @@ func (v *Verifier) loadRoutes(ctx context.Context) error {
 			}
 			if r.matcher, err = v.compile(c, u.Preflight); err != nil {
 				v.log.Error("a catalog can't be used; its operations are denied", "upstream", u.ID, "version", u.Catalog, "err", err)
+			}
+			for i := range c.Scopes {
+				r.every = append(r.every, c.Scopes[i].Name)
+				if c.Scopes[i].Implicit {
+					r.implicit = append(r.implicit, c.Scopes[i].Name)
+				}
 			}
 		}
 		if r.matcher == nil {

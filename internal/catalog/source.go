@@ -72,7 +72,9 @@ func parseYAML(ctx context.Context, name string, data []byte) (root *yaml.Node, 
 	}()
 	dec := yaml.NewDecoder(&stoppable{ctx, bytes.NewReader(data)})
 	var doc, more yaml.Node
-	if err := dec.Decode(&doc); err != nil {
+	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
+		return nil, at(name, 0, postern.CodeInvalid, "The document is empty.")
+	} else if err != nil {
 		return nil, yamlError(ctx, name, err)
 	}
 	switch err := dec.Decode(&more); {
@@ -80,9 +82,6 @@ func parseYAML(ctx context.Context, name string, data []byte) (root *yaml.Node, 
 		return nil, at(name, more.Line, postern.CodeInvalid, "The file has more than one YAML document.")
 	case !errors.Is(err, io.EOF):
 		return nil, yamlError(ctx, name, err)
-	}
-	if len(doc.Content) != 1 {
-		return nil, at(name, 0, postern.CodeInvalid, "The document is empty.")
 	}
 	return resolve(doc.Content[0]), nil
 }
@@ -108,6 +107,11 @@ func yamlError(ctx context.Context, name string, err error) error {
 	}
 	m := yamlLine.FindStringSubmatch(err.Error())
 	line, _ := strconv.Atoi(m[1])
+	for _, expected := range []string{"key", "'-' indicator", "',' or ']'", "',' or '}'", "node content", "<document start>"} {
+		if line > 0 && m[2] == "did not find expected "+expected {
+			line++ // unlike its scanner, the parser counts lines from zero
+		}
+	}
 	return at(name, line, postern.CodeInvalid, "This is not well-formed YAML: %s.", clip(m[2]))
 }
 

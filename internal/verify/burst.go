@@ -30,7 +30,7 @@ func (b burst) limited() bool { return b.calls > 0 }
 // limit says now. Where none is left, retry is when one will be.
 func (b burst) take(state *atomic.Int64, now postern.Micros, l *postern.LimitState) (ok bool, retry postern.Micros) {
 	at := int64(now) * 1000
-	step := b.window / b.calls
+	step := max(1, b.window/b.calls)
 	l.BurstLimit = clip32(b.calls)
 	l.BurstSecs = clip32(b.window / int64(time.Second))
 	for {

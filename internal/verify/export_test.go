@@ -92,10 +92,10 @@ func (t Table) Lists() (lists, elements int) {
 
 // Fill puts n credentials into the index of a verifier without a store, as fast
 // as it goes. Their secrets are made by text.
-func Fill(v *Verifier, n int, account postern.AccountID, make func(i int) (postern.Credential, string, []postern.Scope, []Network)) error {
+func Fill(v *Verifier, n int, account postern.AccountID, maker func(i int) (postern.Credential, string, []postern.Scope, []Network)) error {
 	var p postern.Presented
 	for i := range n {
-		c, text, names, nets := make(i)
+		c, text, names, nets := maker(i)
 		c.CurrentPepper = v.hashers.latest
 		c.Account = v.accounts.number(postern.AccountID(fmt.Sprintf("%s%d", account, i%1000)))
 		v.hashers.present(&c, text, &p)

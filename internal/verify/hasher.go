@@ -17,7 +17,8 @@ type hashers struct {
 	pepper   *postern.Pepper
 	versions []uint8
 	latest   uint8
-	pool     sync.Pool // of *hasher
+	use      [256]uint8 // the version to hash under where a record names one
+	pool     sync.Pool  // of *hasher
 }
 
 type hasher struct {
@@ -29,6 +30,13 @@ type hasher struct {
 func newHashers(p *postern.Pepper) *hashers {
 	h := &hashers{pepper: p, versions: p.Versions(), latest: p.Latest()}
 	slices.Sort(h.versions)
+	// Whatever a record says, one HMAC is made: under the latest version where its
+	// own is not live any more.
+	for v := range h.use {
+		if h.use[v] = h.latest; p.Has(uint8(v)) {
+			h.use[v] = uint8(v)
+		}
+	}
 	h.pool.New = func() any {
 		out := new(hasher)
 		for _, v := range h.versions {
@@ -43,26 +51,16 @@ func newHashers(p *postern.Pepper) *hashers {
 // several reports whether more than one pepper version is live.
 func (h *hashers) several() bool { return len(h.versions) > 1 }
 
-// version gives v if it is live, or else the latest: whatever a record says, one
-// HMAC is made.
-func (h *hashers) version(v uint8) uint8 {
-	if h.pepper.Has(v) {
-		return v
-	}
-	return h.latest
-}
-
 // present hashes a text as both of c's secrets were. The second HMAC, which only
 // a key between two pepper versions needs, is made for every failure while there
 // are several, so that time does not tell such a key from an unknown one.
 func (h *hashers) present(c *postern.Credential, text string, p *postern.Presented) {
 	s := h.pool.Get().(*hasher)
 	n := copy(s.text[:], text)
-	cur := h.version(c.CurrentPepper)
-	s.hash(cur, n, &p.AsCurrent)
+	s.hash(h.use[c.CurrentPepper], n, &p.AsCurrent)
 	p.AsPrevious = p.AsCurrent
 	if h.several() && subtle.ConstantTimeCompare(p.AsCurrent[:], c.Current[:]) == 0 {
-		s.hash(h.version(c.PreviousPepper), n, &p.AsPrevious)
+		s.hash(h.use[c.PreviousPepper], n, &p.AsPrevious)
 	}
 	clear(s.text[:n])
 	h.pool.Put(s)

@@ -78,28 +78,24 @@ func (x *index) put(c *postern.Credential, held []postern.ScopeID, networks []ne
 	s := &x.shards[h>>56]
 	s.mu.Lock()
 	slot, r := s.find(h, &c.Key)
-	switch {
-	case r == nil:
+	if r == nil {
 		r = s.add(h, &c.Key, x.seed)
 		x.keys.Add(1)
-	default:
+	} else {
 		s.mark(s.slots[slot]&placeMask - 1)
-		if !anew && c.Revision < r.Revision && c.Flags&postern.FlagTampered == 0 {
-			s.mu.Unlock()
-			x.stale.Add(1)
-			x.sets.release(set)
-			x.networks.release(nets)
-			return nil
-		}
 	}
 	old := r.Credential
+	if !anew && c.Revision < old.Revision && c.Flags&postern.FlagTampered == 0 {
+		keepEnd(&r.Credential, c)
+		s.mu.Unlock()
+		x.stale.Add(1)
+		x.sets.release(set)
+		x.networks.release(nets)
+		return nil
+	}
 	r.Credential = *c
 	r.Scopes, r.Networks = set, nets
-	const ended = postern.FlagRevoked | postern.FlagDeleted
-	if old.Flags&ended != 0 && c.Flags&ended == 0 {
-		r.NotBefore = old.NotBefore
-	}
-	r.Flags |= old.Flags & ended
+	keepEnd(&r.Credential, &old)
 	if c.Flags&postern.FlagTampered != 0 {
 		// What a tampered row says of its revision is worth nothing.
 		r.Revision = old.Revision
@@ -110,6 +106,16 @@ func (x *index) put(c *postern.Credential, held []postern.ScopeID, networks []ne
 	x.sets.release(old.Scopes)
 	x.networks.release(old.Networks)
 	return nil
+}
+
+const ended = postern.FlagRevoked | postern.FlagDeleted
+
+// keepEnd carries the end of a credential over from another reading of it.
+func keepEnd(c, from *postern.Credential) {
+	if from.Flags&ended != 0 && c.Flags&ended == 0 {
+		c.NotBefore = from.NotBefore
+	}
+	c.Flags |= from.Flags & ended
 }
 
 // gone tells that the store has no row of a key any more. One that time has ended
@@ -128,7 +134,7 @@ func (x *index) gone(key *[postern.KeyIDLen]byte, now postern.Micros) {
 		x.removeLocked(s, slot, r)
 		return
 	}
-	if r.Flags&(postern.FlagRevoked|postern.FlagDeleted) == 0 {
+	if r.Flags&ended == 0 {
 		r.NotBefore = now
 	}
 	r.Flags |= postern.FlagDeleted

@@ -49,7 +49,9 @@ func (v *Verifier) Done(req *Request, d *postern.Decision, o Outcome) {
 		return
 	}
 	e := events.Get().(*postern.Event)
-	e.At = v.storeTime(v.clock.Now())
+	if e.At = d.At; e.At == 0 { // the door's own
+		e.At = v.storeTime(v.clock.Now())
+	}
 	e.Decision = *d
 	e.Door, e.Method, e.Path = req.Door, req.Method, req.Path
 	e.UserAgent, e.RequestID, e.IP = req.UserAgent, req.RequestID, req.RemoteIP

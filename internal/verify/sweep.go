@@ -29,7 +29,7 @@ func (x *index) endSweep(drop bool) {
 				continue
 			}
 			place := v&placeMask - 1
-			if r := s.at(place); !marked(seen, place) && r.Flags&(postern.FlagRevoked|postern.FlagDeleted) == 0 {
+			if r := s.at(place); !marked(seen, place) && r.Flags&ended == 0 {
 				unseen = append(unseen, r.Key)
 			}
 		}

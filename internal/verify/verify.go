@@ -19,6 +19,7 @@ func (v *Verifier) Verify(ctx context.Context, req *Request) (d postern.Decision
 		}
 	}()
 	now, alive := v.decidingAt(v.clock.Now())
+	d.At = now
 	if alive {
 		v.judge(ctx, req, now, &d)
 	} else {

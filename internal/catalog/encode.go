@@ -3,7 +3,6 @@ package catalog
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"postern.dev/postern"
 )
@@ -203,13 +202,10 @@ func (e *encoded) decode() (*Catalog, error) {
 		}
 		c.Scopes = append(c.Scopes, info)
 	}
-	if !slices.IsSortedFunc(c.Scopes, func(a, b postern.ScopeInfo) int {
-		if a.Name < b.Name {
-			return -1
+	for i := 1; i < len(c.Scopes); i++ {
+		if c.Scopes[i-1].Name >= c.Scopes[i].Name {
+			return nil, fmt.Errorf("the scope %q is out of order, or given twice", c.Scopes[i].Name)
 		}
-		return 1
-	}) {
-		return nil, fmt.Errorf("scopes are out of order, or given twice")
 	}
 	return c, nil
 }

@@ -72,6 +72,14 @@ func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\
 // blockLine reads a line outside of brackets, and what its values go on for.
 func (g *guard) blockLine() {
 	start := g.pos
+	switch {
+	case g.at(0) == '%': // a directive
+		g.endLine()
+		return
+	case isBlank(g.at(3)) && (string(g.data[g.pos:min(g.pos+3, len(g.data))]) == "---"): // a document begins
+		g.pos += 3
+		g.cols = g.cols[:0]
+	}
 	for g.at(0) == ' ' {
 		g.pos++
 	}
@@ -114,7 +122,7 @@ func (g *guard) values(col, parent int) {
 			g.flowValue()
 		case '|', '>':
 			g.endLine()
-			g.blockText(parent)
+			g.indented(parent)
 			return
 		case '&', '*', '!':
 			for !isBlank(g.at(0)) {
@@ -125,7 +133,10 @@ func (g *guard) values(col, parent int) {
 			parent = col
 		default:
 			if !g.plain() {
-				g.endLine()
+				comment := g.at(0) == '#'
+				if g.endLine(); !comment {
+					g.indented(parent) // the text goes on
+				}
 				return
 			}
 			parent = col
@@ -158,8 +169,8 @@ func (g *guard) endLine() {
 	g.line++
 }
 
-// blockText skips the lines of a "|" or ">" text.
-func (g *guard) blockText(parent int) {
+// indented skips the lines that a text goes on in: those to the right of a column.
+func (g *guard) indented(parent int) {
 	for g.pos < len(g.data) {
 		n := 0
 		for g.at(n) == ' ' {

@@ -17,6 +17,7 @@ type document struct {
 	root   *yaml.Node
 	visits int // entries that may still be looked at
 	refs   map[string]val
+	index  map[*yaml.Node]map[string]int // of the larger mappings that references go through
 }
 
 // A val is a place in a document. The zero val is a place that isn't there.
@@ -259,16 +260,39 @@ func (d *document) lookup(ref string) (val, string) {
 	}
 	if path != "" {
 		for step := range strings.SplitSeq(path[1:], "/") {
-			if d.visits -= len(v.node.Content) / 32; d.visits < 0 { // a step may look at every entry
-				return val{}, "is one reference too many"
-			}
-			if v = v.child(pointerUnescape.Replace(step)); !v.is() {
+			if v = d.step(v, pointerUnescape.Replace(step)); !v.is() {
 				return val{}, fmt.Sprintf("points to %q, which isn't there", clip(ref))
 			}
 		}
 	}
 	d.refs[ref] = v
 	return v, ""
+}
+
+// step is child for references: thousands of them may go through one mapping.
+func (d *document) step(v val, step string) val {
+	if !v.isMap() || len(v.node.Content) < 64 {
+		return v.child(step)
+	}
+	keys := d.index[v.node]
+	if keys == nil {
+		keys = make(map[string]int, len(v.node.Content)/2)
+		for i := 0; i+1 < len(v.node.Content); i += 2 {
+			k := resolve(v.node.Content[i])
+			if k == nil || k.Kind != yaml.ScalarNode {
+				continue
+			}
+			if _, ok := keys[k.Value]; !ok {
+				keys[k.Value] = i
+			}
+		}
+		d.index[v.node] = keys
+	}
+	i, ok := keys[step]
+	if !ok {
+		return val{}
+	}
+	return val{node: resolve(v.node.Content[i+1]), up: &v, key: step, at: v.node.Content[i].Line}
 }
 
 // errorf is an error about a place.

@@ -36,7 +36,7 @@ const (
 	maxDocument   = 32 << 20 // bytes
 	maxDocuments  = 500
 	maxDepth      = 256       // brackets and indentation together
-	maxMarks      = 2_500_000 // signs that begin a value: about what 32 MB of ordinary YAML have
+	maxMarks      = 2_000_000 // signs that begin a value: about what 32 MB of ordinary YAML have
 	maxVisits     = 5_000_000 // entries looked at, aliases and references followed each time
 	maxOperations = 20_000    // of all documents of an upstream
 	maxWays       = 64        // alternatives of one operation

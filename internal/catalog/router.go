@@ -30,10 +30,10 @@ func NewRouter(mounts []Mount) (*Router, error) {
 	r := &Router{mounts: slices.Clone(mounts), byHost: make(map[string][]*Mount)}
 	for i := range r.mounts {
 		m := &r.mounts[i]
-		m.Host = strings.ToLower(strings.TrimSuffix(m.Host, "."))
+		m.Host = strings.ToLower(strings.TrimSuffix(withoutPort(m.Host), "."))
 		m.Prefix = strings.TrimSuffix(m.Prefix, "/")
 		if m.Prefix != "" {
-			if c, err := Canonical(Escape(m.Prefix), PathOptions{}); err != nil || c != m.Prefix {
+			if c, err := Canonical(Escape(m.Prefix), PathOptions{}); err != nil || c != m.Prefix || strings.HasSuffix(c, "/") {
 				return nil, postern.Errorf(postern.CodeInvalid, "The path prefix %q of the upstream %q is not a plain path such as \"/crm\".", m.Prefix, m.Upstream)
 			}
 		}

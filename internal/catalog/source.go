@@ -34,7 +34,7 @@ func load(ctx context.Context, src Source) (*document, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &document{name: name, root: root, visits: maxVisits, refs: make(map[string]val)}
+	d := &document{name: name, root: root, visits: maxVisits, refs: make(map[string]val), index: make(map[*yaml.Node]map[string]int)}
 	if !d.top().isMap() {
 		return nil, at(name, root.Line, postern.CodeInvalid, "This is no OpenAPI document: it begins with %s and not with an object.", d.top().what())
 	}

@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+)
+
+// writer passes an answer on, and counts it.
+type writer struct {
+	http.ResponseWriter
+	head   func(http.Header) // called once, before the head of an upstream's answer is sent
+	status int
+	bytes  int64
+	cut    atomic.Bool // nothing more is passed on
+}
+
+// Unwrap is for http.ResponseController.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader sends the head.
+func (w *writer) WriteHeader(status int) {
+	switch {
+	case w.status != 0 || w.cut.Load():
+		return
+	case status < 200:
+		// A hint before the answer. What only the gateway may say is not in it.
+		stripAnswer(w.Header())
+		w.ResponseWriter.WriteHeader(status)
+		return
+	}
+	w.status = status
+	if w.head != nil {
+		w.head(w.Header())
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *writer) Write(b []byte) (int, error) {
+	if w.cut.Load() {
+		return 0, http.ErrAbortHandler
+	}
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// FlushError sends what was written so far.
+func (w *writer) FlushError() error {
+	if w.cut.Load() {
+		return http.ErrAbortHandler
+	}
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Flush is FlushError for handlers that know http.Flusher only.
+func (w *writer) Flush() { _ = w.FlushError() }
+
+// dropTrailers takes off the trailers that were not announced. The others were
+// taken off with their announcement.
+func (w *writer) dropTrailers() {
+	for name := range w.Header() {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			delete(w.Header(), name)
+		}
+	}
+}
+
+// body counts what is read of a request's body. The transport may still read it
+// while the answer is on its way.
+type body struct {
+	io.ReadCloser
+	n      atomic.Int64
+	failed atomic.Bool
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.n.Add(int64(n))
+	if err != nil && err != io.EOF {
+		b.failed.Store(true)
+	}
+	return n, err
+}

@@ -41,8 +41,9 @@ func (v *Verifier) takeTurn(ctx context.Context) error {
 
 func (v *Verifier) endTurn() { <-v.feed.turn }
 
-// follow applies everything that was committed before it was called.
-func (v *Verifier) follow(ctx context.Context) error {
+// follow applies everything that was committed before it was called. With sure it
+// looks whether the last change is still the same even if there are no new ones.
+func (v *Verifier) follow(ctx context.Context, sure bool) error {
 	if err := v.takeTurn(ctx); err != nil {
 		return err
 	}
@@ -60,6 +61,10 @@ func (v *Verifier) follow(ctx context.Context) error {
 	if head-v.feed.applied.Load() > v.maxBehind {
 		v.log.Warn("too far behind the feed; reading everything anew", "applied", v.feed.applied.Load(), "head", head)
 		return v.load(ctx, false)
+	}
+	if sure && head > 0 && head == v.feed.applied.Load() {
+		_, err := v.readOn(ctx, head)
+		return err
 	}
 	return v.applyFeed(ctx, head)
 }
@@ -97,25 +102,16 @@ func (v *Verifier) halt(why string) error {
 	return ErrHalted
 }
 
-// applyFeed applies the feed up to a number. It reads from the last change that
-// was applied, to see that it is still the same: a standby that took over late
-// may have given its number to another.
+// applyFeed applies the feed up to a number.
 func (v *Verifier) applyFeed(ctx context.Context, upTo int64) error {
 	for {
 		applied := v.feed.applied.Load()
 		if applied >= upTo {
 			return nil
 		}
-		changes, err := v.readFeed(ctx, max(applied-1, 0))
+		changes, err := v.readOn(ctx, applied)
 		if err != nil {
 			return err
-		}
-		if applied > 0 && len(changes) > 0 && changes[0].Seq == applied {
-			if v.feed.last.Seq == applied && !same(changes[0], v.feed.last) {
-				return v.halt(fmt.Sprintf("change %d was %s %s and is %s %s", applied,
-					v.feed.last.Kind, v.feed.last.ID, changes[0].Kind, changes[0].ID))
-			}
-			changes = changes[1:]
 		}
 		if len(changes) == 0 {
 			return fmt.Errorf("verify: the feed ends at %d, before %d", applied, upTo)
@@ -133,6 +129,20 @@ func (v *Verifier) applyFeed(ctx context.Context, upTo int64) error {
 			return err
 		}
 	}
+}
+
+// readOn reads the changes after the last one that was applied, and that one
+// too, to see that it is still the same: a standby that took over late may have
+// given its number to another.
+func (v *Verifier) readOn(ctx context.Context, applied int64) ([]postern.Change, error) {
+	changes, err := v.readFeed(ctx, max(applied-1, 0))
+	if err != nil || applied == 0 || len(changes) == 0 || changes[0].Seq != applied {
+		return changes, err
+	}
+	if last := v.feed.last; last.Seq == applied && !same(changes[0], last) {
+		return nil, v.halt(fmt.Sprintf("change %d was %s %s and is %s %s", applied, last.Kind, last.ID, changes[0].Kind, changes[0].ID))
+	}
+	return changes[1:], nil
 }
 
 func same(a, b postern.Change) bool {

@@ -99,7 +99,7 @@ func (r *renewal) write(ctx context.Context) error {
 }
 
 // read reads the feed and applies it.
-func (r *renewal) read(ctx context.Context) error { return r.v.follow(ctx) }
+func (r *renewal) read(ctx context.Context) error { return r.v.follow(ctx, true) }
 
 func (r *renewal) extend() {
 	v, old := r.v, r.v.lease.Load()

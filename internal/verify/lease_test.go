@@ -94,7 +94,8 @@ func TestFeedThatIsNotWhatItWas(t *testing.T) {
 	}{
 		{"goes back", func(m *memStore) { m.feed = m.feed[:len(m.feed)-1] }},
 		{"another epoch", func(m *memStore) { m.epoch++ }},
-		{"another change under the same number", func(m *memStore) {
+		{"another change under the last number", func(m *memStore) { m.feed[len(m.feed)-1].ID = "another" }},
+		{"another change under the last number, and more", func(m *memStore) {
 			m.feed[len(m.feed)-1].ID = "another"
 			m.feed = append(m.feed, postern.Change{Seq: m.first + int64(len(m.feed)) + 1, Kind: postern.ChangeCatalog})
 		}},

@@ -27,6 +27,12 @@ func (v *Verifier) load(ctx context.Context, anew bool) error {
 			return err
 		}
 	}
+	var last postern.Change
+	if changes, err := v.readFeed(ctx, max(head-1, 0)); err != nil {
+		return err
+	} else if len(changes) > 0 && changes[0].Seq == head {
+		last = changes[0]
+	}
 	if err := v.loadAccounts(ctx, anew); err != nil {
 		return err
 	}
@@ -39,7 +45,7 @@ func (v *Verifier) load(ctx context.Context, anew bool) error {
 	if err := v.loadCredentials(ctx, anew); err != nil {
 		return err
 	}
-	f.loaded, f.epoch, f.last = true, epoch, postern.Change{}
+	f.loaded, f.epoch, f.last = true, epoch, last
 	f.applied.Store(head)
 	f.head.Store(head)
 	if anew {

@@ -62,7 +62,7 @@ func (l *loop) turn(ctx context.Context) {
 		} else {
 			l.renewAt = now.Mono + int64(spread(l.retry()))
 		}
-	} else if err = v.follow(ctx); err == nil {
+	} else if err = v.follow(ctx, false); err == nil {
 		err = v.confirm(ctx)
 	}
 	switch {

@@ -24,13 +24,19 @@ type SetupInput struct {
 	TimeZone    string // IANA name; empty is UTC
 	Email       string
 	Name        string
+	// With, where not nil, gives the super admin a way in, in the same transaction,
+	// instead of a personal access key.
+	With With
 }
+
+// With is what else a change does for a member, in its own transaction.
+type With func(ctx context.Context, tx *store.Tx, m *postern.Member) error
 
 // SetupDone is what set-up made.
 type SetupDone struct {
 	Account postern.Account
 	Member  postern.Member
-	Secret  postern.Secret // the super admin's personal access key, shown once
+	Secret  postern.Secret // the super admin's personal access key, shown once; zero where they got another way in
 }
 
 // NeedsSetup reports whether the server has no account yet.
@@ -64,9 +70,17 @@ func (c *change) setup(in SetupInput) (out SetupDone, err error) {
 	if out.Member, err = c.superAdmin(out.Account.ID, in.Email, in.Name); err != nil {
 		return out, err
 	}
-	made, err := c.personalKey(&out.Member, NewPersonalKey{Name: "set-up"})
-	out.Secret = made.Secret
+	out.Secret, err = c.wayIn(&out.Member, "set-up", in.With)
 	return out, err
+}
+
+// wayIn gives a member a personal access key, or what with gives them.
+func (c *change) wayIn(m *postern.Member, name string, with With) (postern.Secret, error) {
+	if with != nil {
+		return postern.Secret{}, with(c.ctx, c.Tx, m)
+	}
+	made, err := c.personalKey(m, NewPersonalKey{Name: name})
+	return made.Secret, err
 }
 
 func (c *change) superAdmin(a postern.AccountID, email, name string) (m postern.Member, err error) {
@@ -124,6 +138,25 @@ func (kr *Keyring) CheckLink(ctx context.Context, link string, typ postern.Secre
 
 // AcceptInvitation uses an invitation up and gives its member a personal access key.
 func (kr *Keyring) AcceptInvitation(ctx context.Context, link string, from postern.Actor) (out SetupDone, err error) {
+	return kr.AcceptInvitationWith(ctx, link, from, nil)
+}
+
+// Invitation tells whom an invitation is for, as long as it can be used.
+func (kr *Keyring) Invitation(ctx context.Context, link string) (m postern.Member, a postern.Account, err error) {
+	u, err := kr.findLink(ctx, kr.db, link, postern.SecretInvite, purposeInvite)
+	if err != nil {
+		return m, a, err
+	}
+	if m, err = kr.db.MemberOf(ctx, u.AccountID, u.MemberID); err != nil || !m.RemovedAt.IsZero() {
+		return m, a, errLink
+	}
+	a, err = kr.db.Account(ctx, m.AccountID)
+	return m, a, err
+}
+
+// AcceptInvitationWith uses an invitation up and gives its member what with gives
+// them; where it is nil, a personal access key.
+func (kr *Keyring) AcceptInvitationWith(ctx context.Context, link string, from postern.Actor, with With) (out SetupDone, err error) {
 	_, err = kr.change(ctx, postern.Actor{IP: from.IP, UserAgent: from.UserAgent, RequestID: from.RequestID}, "member.join", "", func(c *change) error {
 		use, err := c.useUp(link, postern.SecretInvite, purposeInvite)
 		if err != nil {
@@ -137,11 +170,10 @@ func (kr *Keyring) AcceptInvitation(ctx context.Context, link string, from poste
 			return err
 		}
 		c.by.AccountID, c.by.MemberID = m.AccountID, m.ID
-		made, err := c.personalKey(m, NewPersonalKey{Name: "invitation"})
-		if err != nil {
+		if out.Secret, err = c.wayIn(m, "invitation", with); err != nil {
 			return err
 		}
-		out.Member, out.Secret = *m, made.Secret
+		out.Member = *m
 		return c.audit("member.join", string(m.ID), m.Email)
 	})
 	return out, err

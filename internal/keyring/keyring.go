@@ -65,7 +65,7 @@ func (kr *Keyring) change(ctx context.Context, by postern.Actor, action, object 
 		return fn(&change{Tx: tx, kr: kr, ctx: ctx, by: by, now: kr.now()})
 	})
 	if err != nil {
-		kr.noteRefusal(ctx, by, action, object, err)
+		kr.NoteRefusal(ctx, by, action, object, err)
 		return 0, err
 	}
 	if seq > 0 && kr.cfg.Applied != nil {
@@ -74,14 +74,17 @@ func (kr *Keyring) change(ctx context.Context, by postern.Actor, action, object 
 	return seq, nil
 }
 
-// noteRefusal writes an audit entry of an attempt that was not permitted. The
-// refusal stands whether or not that succeeds.
-func (kr *Keyring) noteRefusal(ctx context.Context, by postern.Actor, action, object string, cause error) {
+// NoteRefusal writes an audit entry of an attempt that was not permitted. The
+// refusal stands whether or not that succeeds. Doors call it for what they
+// refuse before the keyring hears of it.
+func (kr *Keyring) NoteRefusal(ctx context.Context, by postern.Actor, action, object string, cause error) {
 	e, ok := errors.AsType[*postern.Error](cause)
 	if !ok || (e.Code != postern.CodeForbidden && e.Code != postern.CodeInsufficientScope) || by.AccountID == "" {
 		return
 	}
-	_, err := kr.db.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+	// Whoever goes away early is noted all the same.
+	ctx = context.WithoutCancel(ctx)
+	_, err := kr.db.Write(ctx, func(tx *store.Tx) error {
 		entry := by.Entry(kr.now(), action, object)
 		entry.Result, entry.Reason = "refused", e.Message
 		if len(e.Scopes) > 0 {

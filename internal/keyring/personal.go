@@ -60,15 +60,7 @@ func narrowed(own store.PersonalKey, in *NewPersonalKey) error {
 	if len(in.Scopes) == 0 {
 		in.Scopes = slices.Clone(own.Scopes)
 	}
-	held := postern.Grants{}
-	for _, s := range own.Scopes {
-		held = append(held, string(s))
-	}
-	want := postern.Grants{}
-	for _, s := range in.Scopes {
-		want = append(want, string(s))
-	}
-	if !held.CoversGrants(want) {
+	if !grantsOf(own.Scopes).CoversGrants(grantsOf(in.Scopes)) {
 		return postern.Errorf(postern.CodeInsufficientScope, "The personal access key that you use is narrowed; it can't make a wider one.")
 	}
 	if x := own.ExpiresAt; !x.IsZero() && (in.ExpiresAt.IsZero() || in.ExpiresAt.After(x)) {
@@ -138,9 +130,36 @@ func (kr *Keyring) RevokePersonalKey(ctx context.Context, by postern.Actor, id p
 				return postern.Errorf(postern.CodeNotFound, "There is no such personal access key.")
 			}
 		}
+		if err := c.mayEnd(k); err != nil {
+			return err
+		}
 		return c.endPersonal(k.CredentialRow)
 	})
 	return err
+}
+
+// mayEnd refuses a narrowed personal access key that would end a wider one: it
+// may end itself, and what it could have made.
+func (c *change) mayEnd(k store.PersonalKey) error {
+	if c.by.KeyID == "" || c.by.KeyID == k.Key {
+		return nil
+	}
+	own, err := c.PersonalKey(c.ctx, c.by.AccountID, c.by.KeyID)
+	if err != nil {
+		return postern.Errorf(postern.CodeForbidden, "Only a personal access key can end another one.")
+	}
+	if !grantsOf(own.Scopes).CoversGrants(grantsOf(k.Scopes)) {
+		return postern.Errorf(postern.CodeInsufficientScope, "The personal access key that you use is narrowed; it can't end a wider one.")
+	}
+	return nil
+}
+
+func grantsOf(scopes []postern.Scope) postern.Grants {
+	g := make(postern.Grants, len(scopes))
+	for i, s := range scopes {
+		g[i] = string(s)
+	}
+	return g
 }
 
 func (c *change) endPersonal(row postern.CredentialRow) error {

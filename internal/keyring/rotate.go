@@ -222,3 +222,11 @@ func (kr *Keyring) RevocationSeq(ctx context.Context, by postern.Actor, id poste
 	}
 	return kr.db.FeedSeqOf(ctx, postern.ChangeCredential, string(id))
 }
+
+// ChangeSeq is the feed number of the latest change of a key, for its receipt.
+func (kr *Keyring) ChangeSeq(ctx context.Context, by postern.Actor, id postern.KeyID) (int64, error) {
+	if _, err := kr.Key(ctx, by, id); err != nil {
+		return 0, err
+	}
+	return kr.db.FeedSeqOf(ctx, postern.ChangeCredential, string(id))
+}

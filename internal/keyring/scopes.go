@@ -142,11 +142,11 @@ func (kr *Keyring) Scopes(ctx context.Context, by postern.Actor) ([]ScopeRow, er
 	if err != nil {
 		return nil, err
 	}
-	held := m.Holds()
 	out := make([]ScopeRow, 0, len(set.sorted))
 	for _, s := range set.sorted {
 		if !s.Implicit {
-			out = append(out, ScopeRow{s, held.Covers(s.Name, s.Sensitive)})
+			may := set.grantable(s.Name) == nil && len(postern.MayGrant(m, []postern.Scope{s.Name}, set.sensitive)) == 0
+			out = append(out, ScopeRow{s, may})
 		}
 	}
 	return out, nil

@@ -1,0 +1,80 @@
+package keyring_test
+
+import (
+	"context"
+	"testing"
+
+	"postern.dev/postern"
+	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/store"
+)
+
+// What may be put on a key is what the catalog and the member's rights both allow.
+func TestScopesSayWhatCanBeGranted(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		narrow := w.member("kim@example.org", postern.RoleKeyManager, "deals.*")
+		rows, err := w.Scopes(t.Context(), narrow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rows {
+			if want := r.Name == "deals.read" || r.Name == "deals.write"; r.Grantable != want {
+				t.Errorf("%s grantable = %v, want %v", r.Name, r.Grantable, want)
+			}
+		}
+	})
+}
+
+// A narrowed personal access key ends itself and what it could have made.
+func TestNarrowedKeyEndsNoWiderOne(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		make := func(by postern.Actor, scopes ...postern.Scope) postern.KeyID {
+			made, err := w.CreatePersonalKey(t.Context(), by, keyring.NewPersonalKey{Name: "x", Scopes: scopes})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return made.Key.Key
+		}
+		wide, narrow, narrower := make(w.super), make(w.super, postern.PermKeysRead, postern.PermAuditRead), make(w.super, postern.PermKeysRead)
+		by := w.super
+		by.KeyID = narrow
+		wantCode(t, "ending a wider key", w.RevokePersonalKey(t.Context(), by, wide), postern.CodeInsufficientScope)
+		if err := w.RevokePersonalKey(t.Context(), by, narrower); err != nil {
+			t.Error(err)
+		}
+		if err := w.RevokePersonalKey(t.Context(), by, narrow); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A refusal is noted although whoever was refused has gone away.
+func TestNoteRefusal(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		e := postern.Errorf(postern.CodeInsufficientScope, "No.")
+		e.Scopes = []postern.Scope{postern.PermKeysWrite}
+		w.NoteRefusal(ctx, w.super, "api.createServiceKey", "", e)
+		got, err := w.Audit(t.Context(), w.super, store.AuditFilter{Action: "api.createServiceKey", Result: "refused"}, 0, 10)
+		if err != nil || len(got) != 1 || got[0].After["missingScopes"] == nil {
+			t.Errorf("Audit = %+v, %v", got, err)
+		}
+	})
+}
+
+func TestChangeSeq(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		made := w.key(w.super, "a", "deals.read")
+		none := []postern.Scope{}
+		edited, err := w.EditKey(t.Context(), w.super, made.Key.ID, keyring.KeyEdit{Scopes: &none})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seq, err := w.ChangeSeq(t.Context(), w.super, made.Key.ID); err != nil || seq != edited.Seq {
+			t.Errorf("ChangeSeq = %d, %v, want %d", seq, err, edited.Seq)
+		}
+		_, err = w.ChangeSeq(t.Context(), w.super, "0000000000000000")
+		wantCode(t, "ChangeSeq of nothing", err, postern.CodeNotFound)
+	})
+}

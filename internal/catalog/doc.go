@@ -35,4 +35,10 @@
 //	mount, path, ok := router.Find(host, canonical)
 //	op, result := mount.Matcher.Match(method, path)
 //	forward(catalog.Escape(canonical))
+//
+// The path picks the template, segment by segment from the left: a fixed one wins
+// over a mixed one ("{id}.json"), and that over a parameter. The method then
+// picks the operation. Templates that differ in nothing but their parameters'
+// names are refused, unless they ask for the same and the declared form of a
+// parameter tells them apart for the records (see Form).
 package catalog

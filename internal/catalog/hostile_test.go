@@ -76,6 +76,7 @@ func TestHostile(t *testing.T) {
 		{name: "JSON braces", doc: fill(`{"a":`, size), want: "a.yaml:1: Values are nested more than 256 deep.", code: postern.CodeTooLarge},
 		{name: "JSON values", doc: `{"openapi":"3.0.0","x":[` + fill("1,", size) + "1]}", want: "a.yaml:1: The document has more than 2000000 values.", code: postern.CodeTooLarge},
 		{name: "references to everything", doc: head + "x: {" + paths(30_000, "{}") + "}\npaths: {" + refs(15_000) + "}\n", want: ""},
+		{name: "overlaps of everything", doc: head + "paths: {" + paths(3000, "{get: {}}") + overlapping(3000) + "}\n", want: ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -242,4 +243,21 @@ func FuzzParse(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// overlapping makes templates that all fit the same paths, of parameters and fixed segments in turn.
+func overlapping(n int) string {
+	var b strings.Builder
+	for i := range n {
+		path := ""
+		for bit := range 12 {
+			if i>>bit&1 == 0 {
+				path += "/{p}"
+			} else {
+				path += "/s"
+			}
+		}
+		fmt.Fprintf(&b, "'%s': {%s: {}},", path, []string{"get", "post"}[i%2])
+	}
+	return b.String()
 }

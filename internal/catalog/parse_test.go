@@ -399,3 +399,50 @@ func TestParseManyDocuments(t *testing.T) {
 		t.Errorf("Compile: %v, want both places named", err)
 	}
 }
+
+func TestParseOverlaps(t *testing.T) {
+	doc := func(paths string) string { return "openapi: 3.0.0\npaths:\n" + paths + schemes }
+	const read, write = "security: [{oauth: [x.read]}]", "security: [{oauth: [x.write]}]"
+	tests := []struct{ name, paths, want string }{
+		{"neither is more particular", "  /{area}/status: {get: {operationId: a, " + read + "}}\n  /deals/{id}: {get: {operationId: b, " + write + "}}\n",
+			"a.yaml:3: A path such as /deals/status fits both GET /{area}/status and /deals/{id} at a.yaml:4. The latter counts, and it does not ask for the same."},
+		{"the method is missing", "  /{area}/status: {post: {operationId: a, " + read + "}}\n  /deals/{id}: {get: {operationId: b, " + write + "}}\n",
+			"a.yaml:3: A path such as /deals/status fits both POST /{area}/status and /deals/{id} at a.yaml:4. The latter counts, which has no POST."},
+		{"mixed", "  /{a}/x-y: {get: {operationId: a, " + read + "}}\n  /{a}.json/x-{b}: {get: {operationId: b, " + write + "}}\n",
+			"a.yaml:3: A path such as /x.json/x-y fits both GET /{a}/x-y and /{a}.json/x-{b} at a.yaml:4. The latter counts, and it does not ask for the same."},
+		{"they ask for the same", "  /{area}/status: {get: {operationId: a, " + read + "}}\n  /deals/{id}: {get: {operationId: b, " + read + "}}\n", ""},
+		{"one is more particular", "  /deals/{x}: {get: {operationId: a, " + read + "}}\n  /deals/status: {get: {operationId: b, " + write + "}}\n  /{x}/{y}: {get: {operationId: c, " + write + "}}\n", ""},
+		{"no path fits both", "  /{area}/status/a: {get: {operationId: a, " + read + "}}\n  /deals/{id}/b: {get: {operationId: b, " + write + "}}\n", ""},
+	}
+	for _, tt := range tests {
+		_, r := parse(t, doc(tt.paths), catalog.Options{})
+		var got []string
+		for _, text := range texts(r.Warnings) {
+			if strings.Contains(text, "fits both") {
+				got = append(got, text)
+			}
+		}
+		if strings.Join(got, "\n") != tt.want {
+			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want)
+		}
+		if len(r.Conflicts) > 0 {
+			t.Errorf("%s: conflicts %v", tt.name, r.Conflicts)
+		}
+	}
+}
+
+// What a document says can't move the cursor of whoever reads the report, nor turn text around.
+func TestReportIsPlainText(t *testing.T) {
+	c, r, err := catalog.Parse(context.Background(), []catalog.Source{{Name: "a.json", Data: []byte(`{"openapi":"3.0.0","info":{"title":"a\u001b[2Jb\u202ec"},
+		"paths":{"x\u001b[2J":{},"/a\u001b":{"get":{}},"/b":{"get":{"operationId":"o\u001b","summary":"s\u001b\n s\u202e","security":[{"s\u001b\u202e":["x"]}]}}}}`)}}, catalog.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := fmt.Sprintf("%+v %+v", c, r)
+	if strings.ContainsAny(all, "\x1b\n\u202e") {
+		t.Errorf("control characters got through: %q", all)
+	}
+	if len(r.Problems) != 3 || c.Operations[0].Name != "GET /b" || c.Operations[0].Summary != "s s" {
+		t.Errorf("read %+v with %v", c.Operations, r.Problems)
+	}
+}

@@ -1,8 +1,6 @@
 package catalog
 
 import (
-	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -13,18 +11,6 @@ import (
 type level struct {
 	base       string // base path, without a slash at the end
 	parameters []parameter
-}
-
-// A parameter is a path parameter as it is declared.
-type parameter struct{ name, form string }
-
-func declares(list []parameter, name string) (form string, ok bool) {
-	for i := len(list) - 1; i >= 0; i-- { // an operation's come after those of its path
-		if list[i].name == name {
-			return list[i].form, true
-		}
-	}
-	return "", false
 }
 
 // paths reads all operations.
@@ -158,19 +144,6 @@ func (r *reader) operation(method, path string, v val, in level) error {
 	return nil
 }
 
-// forms are what the segments of a path look like that are a parameter each.
-func forms(path string, declared []parameter) []string {
-	var out []string
-	for seg := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
-		form := ""
-		if name, ok := strings.CutPrefix(seg, "{"); ok && strings.HasSuffix(name, "}") {
-			form, _ = declares(declared, name[:len(name)-1])
-		}
-		out = append(out, form)
-	}
-	return out
-}
-
 // operationName is an operationId, or "" where it is none that can be used: one
 // like "GET /path" could pass for another operation.
 func operationName(v val) string {
@@ -179,138 +152,4 @@ func operationName(v val) string {
 		return ""
 	}
 	return name
-}
-
-// pathParameters adds the names of the path parameters of a list to those inherited.
-func (r *reader) pathParameters(v val, inherited []parameter) ([]parameter, error) {
-	if !v.isList() {
-		return inherited, nil
-	}
-	list, err := r.doc.items(v)
-	if err != nil {
-		return nil, err
-	}
-	out := slices.Clone(inherited)
-	for _, p := range list {
-		to, why := r.doc.deref(p)
-		if why != "" {
-			note(&r.report.Warnings, r.doc.finding(p, "A parameter %s.", why))
-			continue
-		}
-		if to.isMap() && to.child("in").text() == "path" {
-			schema, _ := r.doc.deref(to.child("schema"))
-			out = append(out, parameter{to.child("name").text(), formOf(schema)})
-		}
-	}
-	return out, nil
-}
-
-// checkParameters warns of parameters that no one declared. Matching needs
-// templates only, but a slip there is often a slip in the template.
-func (r *reader) checkParameters(op *Operation, path string, v val, declared []parameter) {
-	for rest := path; ; {
-		_, after, ok := strings.Cut(rest, "{")
-		if !ok {
-			return
-		}
-		name, after, _ := strings.Cut(after, "}")
-		rest = after
-		if _, ok := declares(declared, name); !ok {
-			f := r.doc.finding(v, "The parameter %q of %s %s is not declared.", clip(name), op.Method, clip(op.Path))
-			f.Operation = op.label()
-			note(&r.report.Warnings, f)
-		}
-		if strings.HasSuffix(name, "+") || strings.HasSuffix(name, "*") {
-			note(&r.report.Warnings, r.doc.finding(v, "The parameter %q of %s matches one segment, and not the rest of the path.", clip(name), clip(op.Path)))
-		}
-	}
-}
-
-// base is the base path that a list of servers names, or the inherited one where
-// there is no such list. Several servers are several homes of the same API, so
-// the first one counts; that another has a different path is worth a warning.
-func (r *reader) base(v val, inherited string) (string, error) {
-	switch {
-	case r.basePath != "":
-		return strings.TrimSuffix(r.basePath, "/"), nil
-	case !v.is():
-		return inherited, nil
-	case !v.isList():
-		note(&r.report.Problems, r.doc.finding(v, "The servers are %s and not a list, so they are passed over.", v.what()))
-		return inherited, nil
-	}
-	list, err := r.doc.items(v)
-	if err != nil {
-		return "", err
-	}
-	base, found := "", false
-	for _, s := range list {
-		path, why, err := r.serverPath(s)
-		switch {
-		case err != nil:
-			return "", err
-		case why != "":
-			note(&r.report.Problems, r.doc.finding(s, "The server %s, so it is passed over.", why))
-		case !found:
-			base, found = path, true
-		case path != base:
-			note(&r.report.Warnings, r.doc.finding(s, "The server's base path is %q, and that of the first is %q, which counts.", clip(path), clip(base)))
-		}
-	}
-	return base, nil
-}
-
-func (r *reader) serverPath(v val) (path, why string, err error) {
-	f, err := r.doc.fieldsOf(v)
-	if err != nil {
-		return "", "", err
-	}
-	text, ok := f.get("url").str()
-	if !ok {
-		return "", "has no URL", nil
-	}
-	vars, err := r.doc.fieldsOf(f.get("variables"))
-	if err != nil {
-		return "", "", err
-	}
-	if text, why = expand(text, vars); why != "" {
-		return "", why, nil
-	}
-	u, uerr := url.Parse(text)
-	if uerr != nil {
-		return "", fmt.Sprintf("has %q for a URL", clip(text)), nil
-	}
-	path = strings.TrimRight(u.EscapedPath(), "/")
-	if path != "" && path[0] != '/' {
-		path = "/" + path // relative to where the document is
-	}
-	if path == "" {
-		return "", "", nil
-	}
-	if _, terr := parseTemplate(path); terr != nil {
-		return "", fmt.Sprintf("has the base path %q, which can't be matched", clip(path)), nil
-	}
-	return path, "", nil
-}
-
-// expand puts the defaults of server variables in their places.
-func expand(text string, vars fields) (out, why string) {
-	var b strings.Builder
-	for {
-		before, after, ok := strings.Cut(text, "{")
-		b.WriteString(before)
-		if !ok || b.Len() > maxTemplate {
-			return b.String(), ""
-		}
-		name, after, ok := strings.Cut(after, "}")
-		if !ok {
-			return "", "has a brace that is not matched"
-		}
-		value := vars.get(name).child("default")
-		if !value.is() {
-			return "", fmt.Sprintf("has a variable %q without a default", clip(name))
-		}
-		b.WriteString(value.text())
-		text = after
-	}
 }

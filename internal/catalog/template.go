@@ -3,6 +3,7 @@ package catalog
 import (
 	"cmp"
 	"strings"
+	"unicode"
 
 	"postern.dev/postern"
 )
@@ -172,10 +173,18 @@ func shapeOf(s segment) string {
 	return strings.Join(parts, "{}")
 }
 
-// clip shortens text of a document for a message.
+// clip makes text of a document fit for a message: short, and without what could
+// move a terminal's cursor or turn its text around.
 func clip(s string) string {
-	if len(s) <= 120 {
-		return s
+	if len(s) > 120 {
+		s = strings.ToValidUTF8(s[:117], "") + "…"
 	}
-	return strings.ToValidUTF8(s[:117], "") + "…"
+	return strings.Map(func(r rune) rune {
+		if moves(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
 }
+
+func moves(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }

@@ -136,3 +136,32 @@ func (op *Op) choose(path string) *Op {
 	}
 	return op
 }
+
+// findTwins finds operations of the same method and template, and what tells
+// them apart. Where nothing does, they are conflicts.
+func (r *reader) findTwins() {
+	same := make(map[string][]*draft, len(r.drafts))
+	for i := range r.drafts {
+		d := &r.drafts[i]
+		key := routeKey(d.Method, d.Path)
+		same[key] = append(same[key], d)
+	}
+	for i := range r.drafts {
+		d := &r.drafts[i]
+		twins := same[routeKey(d.Method, d.Path)]
+		if len(twins) == 1 || twins[0] != d {
+			continue
+		}
+		told := setForms(twins)
+		for _, t := range twins[1:] {
+			f := Finding{File: t.File, Line: t.Line, Operation: t.Name}
+			if told {
+				f.Text = t.label() + " has the same template as " + d.label() + " at " + place(d.File, d.Line) + ". Both ask for the same, and the form of a parameter tells them apart in records."
+				note(&r.report.Warnings, f)
+			} else {
+				f.Text = t.label() + " can't be told apart from " + d.label() + " at " + place(d.File, d.Line) + "; omit one of them in the overlay."
+				note(&r.report.Conflicts, f)
+			}
+		}
+	}
+}

@@ -171,3 +171,18 @@ func texts(list []catalog.Finding) (out []string) {
 	}
 	return out
 }
+
+func BenchmarkParse(b *testing.B) {
+	sources := xeroSources(b)
+	size := 0
+	for _, src := range sources {
+		size += len(src.Data)
+	}
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := catalog.Parse(context.Background(), sources, catalog.Options{Upstream: "xero", ScopesAny: true}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -35,9 +35,13 @@ func TestNarrowedKeyEndsNoWiderOne(t *testing.T) {
 			}
 			return made.Key.Key
 		}
-		wide, narrow, narrower := make(w.super), make(w.super, postern.PermKeysRead, postern.PermAuditRead), make(w.super, postern.PermKeysRead)
+		wide, narrow := make(w.super), make(w.super, postern.PermKeysRead, postern.PermAuditRead)
 		by := w.super
+		by.KeyID = wide
+		narrower := make(by, postern.PermKeysRead) // also by way of the wide one
 		by.KeyID = narrow
+		_, err := w.CreatePersonalKey(t.Context(), by, keyring.NewPersonalKey{Name: "wider", Scopes: []postern.Scope{postern.PermKeysWrite}})
+		wantCode(t, "making a wider key", err, postern.CodeInsufficientScope)
 		wantCode(t, "ending a wider key", w.RevokePersonalKey(t.Context(), by, wide), postern.CodeInsufficientScope)
 		if err := w.RevokePersonalKey(t.Context(), by, narrower); err != nil {
 			t.Error(err)

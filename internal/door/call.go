@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/catalog"
 	"postern.dev/postern/internal/verify"
 )
 
@@ -38,15 +39,27 @@ func (d *Door) Read(r *http.Request, name string) *Call {
 func (d *Door) ReadInto(c *Call, r *http.Request, name string) {
 	path, query := d.readCaller(c, r, name)
 	c.Host = r.Host
-	t, err := d.find(r.Host, path)
-	c.In = t.upstream
-	c.Upstream, c.Path = t.id, t.path
-	if n := len(r.RequestURI); n > d.maxURL && (n > d.maxLong || !c.hubspot()) || tooLong(err) {
+	d.readPath(c, path, len(r.RequestURI))
+	c.checkQuery(query)
+}
+
+// readPath reads where a call goes, from a path as it was received, in a target
+// of a length. The upstream may be known already.
+func (d *Door) readPath(c *Call, path string, length int) {
+	var t target
+	var err error
+	if c.Upstream == "" {
+		t, err = d.find(c.Host, path)
+		c.In, c.Upstream, c.Path = t.upstream, t.id, t.path
+	} else {
+		c.In = d.Upstream(c.Upstream)
+		c.Path, err = catalog.Canonical(path, pathOptions(c.In))
+	}
+	if length > d.maxURL && (length > d.maxLong || !c.hubspot()) || tooLong(err) {
 		c.refuse(http.StatusRequestURITooLong, postern.ReasonBadRequest, "The URL is too long.")
 	} else if err != nil {
 		c.refuse(0, postern.ReasonBadRequest, sentence(err))
 	}
-	c.checkQuery(query)
 }
 
 // ReadOwn reads a request to Postern's own API, whose operations are those of an
@@ -55,13 +68,7 @@ func (d *Door) ReadOwn(r *http.Request, own postern.UpstreamID, name string) *Ca
 	c := &Call{}
 	path, query := d.readCaller(c, r, name)
 	c.Upstream = own
-	canonical, err := canonicalOwn(path)
-	c.Path = canonical
-	if len(r.RequestURI) > d.maxURL || tooLong(err) {
-		c.refuse(http.StatusRequestURITooLong, postern.ReasonBadRequest, "The URL is too long.")
-	} else if err != nil {
-		c.refuse(0, postern.ReasonBadRequest, sentence(err))
-	}
+	d.readPath(c, path, len(r.RequestURI))
 	c.checkQuery(query)
 	return c
 }

@@ -20,18 +20,21 @@ type target struct {
 // rawTarget gives the path and the query of a request as they were received.
 // net/http's own fields have been decoded and encoded again.
 func rawTarget(r *http.Request) (path, query string) {
-	t := r.RequestURI
-	if t == "" { // made in this process
+	if r.RequestURI == "" { // made in this process
 		return r.URL.EscapedPath(), r.URL.RawQuery
 	}
-	if t[0] != '/' {
-		// The absolute form (RFC 9112 section 3.2.2); net/http took the host from it.
+	return splitTarget(r.RequestURI)
+}
+
+// splitTarget parts a request target, of the origin form or the absolute form
+// (RFC 9112 section 3.2), whose host is told elsewhere.
+func splitTarget(t string) (path, query string) {
+	if t != "" && t[0] != '/' {
 		_, rest, ok := strings.Cut(t, "://")
 		if !ok {
 			return t, ""
 		}
-		i := strings.IndexAny(rest, "/?")
-		switch {
+		switch i := strings.IndexAny(rest, "/?"); {
 		case i < 0:
 			t = "/"
 		case rest[i] == '?':
@@ -44,7 +47,7 @@ func rawTarget(r *http.Request) (path, query string) {
 	return path, query
 }
 
-// Find finds where a call to a host and a path, escaped as received, goes. An
+// find finds where a call to a host and a path, escaped as received, goes. An
 // upstream may allow in its paths what is refused elsewhere, but which upstream
 // it is follows from the path: so the path is read as strictly as can be, and
 // only if that fails as the upstream allows that it then leads to. An error is

@@ -5,8 +5,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-
-	"postern.dev/postern/internal/catalog"
 )
 
 // panicAt tells where a panic that was recovered came from: the first function
@@ -48,5 +46,3 @@ func (d *Door) Recover(h http.Handler) http.Handler {
 		h.ServeHTTP(w, r)
 	})
 }
-
-func canonicalOwn(path string) (string, error) { return catalog.Canonical(path, catalog.PathOptions{}) }

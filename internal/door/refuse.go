@@ -29,10 +29,8 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b 
 // Refuse says the refusal of a call, in the dialect of its upstream.
 func (d *Door) Refuse(w http.ResponseWriter, c *Call) {
 	f := refusal{call: c, status: c.StatusOf(), kind: c.Decision.Reason.String(), title: titles[c.Decision.Reason]}
-	if c.Decision.Reason == postern.ReasonInsufficientScope {
-		f.missing = d.v.MissingScopes(&c.Request, &c.Decision)
-	}
-	f.detail = d.detail(c, f.missing)
+	f.missing = d.Missing(c)
+	f.detail = d.Detail(c, f.missing)
 	switch f.status {
 	case http.StatusMethodNotAllowed:
 		f.allow = strings.Join(d.v.Allow(&c.Request), ", ")
@@ -102,9 +100,7 @@ func (d *Door) say(w http.ResponseWriter, f *refusal) {
 	}
 	h["Content-Length"] = []string{strconv.Itoa(len(b))}
 	w.WriteHeader(f.status)
-	if f.call.Method != http.MethodHead {
-		w.Write(b)
-	}
+	w.Write(b) // net/http keeps it from a caller who asked for the head
 	*buf = b
 }
 

@@ -55,8 +55,16 @@ var details = map[postern.Reason]string{
 	postern.ReasonWrongKind:         "A credential of this kind can't do this.",
 }
 
-// detail says why a call is refused, to whoever presented what it carried.
-func (d *Door) detail(c *Call, missing []postern.Scope) string {
+// Missing names the scopes that a call was refused for.
+func (d *Door) Missing(c *Call) []postern.Scope {
+	if c.Decision.Reason != postern.ReasonInsufficientScope {
+		return nil
+	}
+	return d.v.MissingScopes(&c.Request, &c.Decision)
+}
+
+// Detail says why a call is refused, to whoever presented what it carried.
+func (d *Door) Detail(c *Call, missing []postern.Scope) string {
 	if c.Why != "" {
 		return c.Why
 	}

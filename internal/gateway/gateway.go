@@ -149,6 +149,9 @@ func (x *exchange) end() {
 	if status == 0 {
 		status = statusClientGone
 	}
+	if x.call.Method == http.MethodHead {
+		x.w.bytes = 0
+	}
 	x.g.door.Done(&x.call, verify.Outcome{Status: status, Duration: time.Since(x.began), BytesIn: x.body.n.Load(), BytesOut: x.w.bytes})
 	if abort {
 		// The answer is cut off, so that nobody takes a half for the whole.

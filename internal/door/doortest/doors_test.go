@@ -1,0 +1,342 @@
+package doortest_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"postern.dev/postern"
+	"postern.dev/postern/api"
+	"postern.dev/postern/internal/door/doortest"
+	"postern.dev/postern/internal/gateway"
+	"postern.dev/postern/internal/httpapi"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// doors are the doors of one world, each behind a server.
+type doors struct {
+	*doortest.World
+	secrets                    map[string]string
+	gateway, verify, authorize string
+	got                        chan *http.Request // what the upstream got
+}
+
+func open(t *testing.T) *doors {
+	d := &doors{World: doortest.New(t), got: make(chan *http.Request, 1)}
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d.got <- r.Clone(r.Context())
+		w.Write([]byte("done"))
+	}))
+	t.Cleanup(upstream.Close)
+	g, err := gateway.New(gateway.Config{Door: d.Door, Identity: d.Identity})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(g.Close)
+	for i := range d.Upstreams {
+		d.Upstreams[i].URL = upstream.URL
+	}
+	if err := g.Set(d.Upstreams); err != nil {
+		t.Fatal(err)
+	}
+	authorize, err := httpapi.AuthorizeHandler(httpapi.AuthorizeConfig{Door: d.Door, Identity: d.Identity})
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve := func(h http.Handler) string {
+		s := httptest.NewUnstartedServer(h)
+		s.Config.DisableGeneralOptionsHandler = true
+		s.Start()
+		t.Cleanup(s.Close)
+		return s.Listener.Addr().String()
+	}
+	d.gateway, d.verify, d.authorize = serve(g), serve(httpapi.VerifyHandler(d.Door)), serve(authorize)
+	d.secrets = d.Secrets(t)
+	return d
+}
+
+// send writes lines to a server as they are, and reads an answer.
+func send(t *testing.T, addr, method string, lines ...string) (*http.Response, string) {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(c, strings.Join(lines, "\r\n")+"\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, string(body)
+}
+
+// TestVectors takes every attack to every door.
+func TestVectors(t *testing.T) {
+	d := open(t)
+	for _, v := range doortest.Vectors() {
+		v = v.Defaults()
+		t.Run(v.Name, func(t *testing.T) {
+			d.atGateway(t, v)
+			d.atAuthorize(t, v)
+			if !v.Header {
+				d.atVerify(t, v)
+			}
+		})
+	}
+}
+
+func (d *doors) lines(v doortest.Vector) (out []string) {
+	for _, a := range v.Auth {
+		out = append(out, "Authorization: "+doortest.Fill(a, d.secrets))
+	}
+	return append(out, v.Headers...)
+}
+
+func (d *doors) atGateway(t *testing.T, v doortest.Vector) {
+	lines := append([]string{v.Method + " " + doortest.Fill(v.Target, d.secrets) + " HTTP/1.1", "Host: " + v.Host}, d.lines(v)...)
+	res, body := send(t, d.gateway, v.Method, lines...)
+	if res.StatusCode != v.Status {
+		t.Errorf("gateway: status %d, want %d: %s", res.StatusCode, v.Status, body)
+	}
+	d.silent(t, "gateway", res, body)
+	if v.Server {
+		return
+	}
+	e := d.recorded(t, "gateway", v)
+	if !e.Decision.Allowed {
+		select {
+		case r := <-d.got:
+			t.Errorf("gateway: the upstream got %s", r.RequestURI)
+		default:
+		}
+		return
+	}
+	r := <-d.got
+	d.forwarded(t, v, r, e)
+}
+
+// forwarded checks that what the upstream got is what was decided, and nothing
+// by which the caller speaks for the gateway.
+func (d *doors) forwarded(t *testing.T, v doortest.Vector, r *http.Request, e postern.Event) {
+	if r.RequestURI != v.Forward || r.Method != v.Method {
+		t.Errorf("the upstream got %s %s, want %s %s", r.Method, r.RequestURI, v.Method, v.Forward)
+	}
+	if r.URL.Path != e.Path {
+		t.Errorf("the upstream got the path %q, and %q was decided", r.URL.Path, e.Path)
+	}
+	account, key := "", ""
+	if v.Want == postern.ReasonAllowed {
+		account, key = string(e.Decision.Account), string(e.Decision.KeyID())
+	}
+	for name, want := range map[string]string{"Postern-Account": account, "Postern-Key": key, "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http"} {
+		if got := r.Header[name]; !slices.Equal(got, []string{want}) {
+			t.Errorf("the upstream got %s: %q, want %q", name, got, want)
+		}
+	}
+	if jwt := r.Header["Postern-Jwt"]; len(jwt) != 1 || (jwt[0] != "") != (account != "") {
+		t.Errorf("the upstream got the JWT %q", jwt)
+	}
+	if host := r.Header.Get("X-Forwarded-Host"); host != v.Host {
+		t.Errorf("the upstream got the host %q, want %q", host, v.Host)
+	}
+	known := []string{"Postern-Account", "Postern-Account-Number", "Postern-Key", "Postern-Scopes", "Postern-Jwt", "Postern-Request-Id",
+		"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Accept-Encoding", "User-Agent", "Origin", "Access-Control-Request-Method", "Content-Length"}
+	for name := range r.Header {
+		if !slices.Contains(known, name) {
+			t.Errorf("the upstream got the header %s: %q", name, r.Header[name])
+		}
+	}
+}
+
+func (d *doors) atAuthorize(t *testing.T, v doortest.Vector) {
+	if v.Server && !strings.HasPrefix(v.Target, "/") || strings.Contains(v.Target, "://") ||
+		slices.ContainsFunc(v.Headers, func(h string) bool { return speaks(h) }) {
+		return // what a proxy says itself, or would never say
+	}
+	lines := append([]string{"GET /authorize HTTP/1.1", "Host: " + v.Host, "X-Original-Method: " + v.Method,
+		"X-Original-URI: " + doortest.Fill(v.Target, d.secrets), "X-Forwarded-For: 203.0.113.7"}, d.lines(v)...)
+	res, body := send(t, d.authorize, "GET", lines...)
+	if res.StatusCode != v.Status {
+		t.Errorf("authorize: status %d, want %d: %s", res.StatusCode, v.Status, body)
+	}
+	d.silent(t, "authorize", res, body)
+	e := d.recorded(t, "authorize", v)
+	if e.Decision.Allowed {
+		if got := res.Header["Postern-Account"]; len(got) != 1 || (got[0] != "") != (v.Want == postern.ReasonAllowed) {
+			t.Errorf("authorize: the account %q", got)
+		}
+		if e.IP.String() != "203.0.113.7" {
+			t.Errorf("authorize: the address %s", e.IP)
+		}
+	}
+}
+
+// speaks reports whether a header is one that a proxy sets itself.
+func speaks(line string) bool {
+	name, _, _ := strings.Cut(strings.ToLower(line), ":")
+	return strings.HasPrefix(name, "x-forwarded-") || strings.HasPrefix(name, "x-original-")
+}
+
+func (d *doors) atVerify(t *testing.T, v doortest.Vector) {
+	secret, ok := v.Bearer()
+	if !ok {
+		t.Fatalf("the vector is about a header: %q", v.Auth)
+	}
+	in := api.VerifyRequest{Secret: doortest.Fill(secret, d.secrets), Method: v.Method, Host: v.Host,
+		Path: doortest.Fill(v.Target, d.secrets), RemoteIP: "203.0.113.7"}
+	b, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.Post("http://"+d.verify+"/v1/verify", "application/json", bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out api.VerifyAnswer
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&out); err != nil {
+		t.Fatalf("verify: %v: %s", err, body)
+	}
+	if res.StatusCode != 200 || out.Status != v.Status || out.Reason != v.Want.String() || out.Allowed != (v.Status == 200) {
+		t.Errorf("verify: %d %s, want %d %s", res.StatusCode, body, v.Status, v.Want)
+	}
+	d.silent(t, "verify", res, string(body))
+	d.recorded(t, "verify", v)
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// recorded checks that the call was recorded, once and as it was decided.
+func (d *doors) recorded(t *testing.T, at string, v doortest.Vector) postern.Event {
+	t.Helper()
+	events := d.Sink.Await(t, 1)
+	e := events[0]
+	if len(events) != 1 || e.Decision.Reason != v.Want || e.Door != at {
+		t.Errorf("%s: recorded %d times, as %v at %s; want once, as %v", at, len(events), e.Decision.Reason, e.Door, v.Want)
+	}
+	for name, s := range d.secrets {
+		if len(s) > 30 && (strings.Contains(e.Path, s) || strings.Contains(e.UserAgent, s)) {
+			t.Errorf("%s: the record holds the secret %q", at, name)
+		}
+	}
+	return e
+}
+
+// silent checks that an answer holds no secret, and has what every answer has.
+func (d *doors) silent(t *testing.T, at string, res *http.Response, body string) {
+	t.Helper()
+	var head strings.Builder
+	res.Header.Write(&head)
+	for name, s := range d.secrets {
+		if len(s) > 30 && strings.Contains(head.String()+body, s) {
+			t.Errorf("%s: the answer holds the secret %q", at, name)
+		}
+	}
+}
+
+// TestNothingToGuess: an unknown key and a wrong secret, of whatever key, get the
+// same answer to the last byte.
+func TestNothingToGuess(t *testing.T) {
+	d := open(t)
+	answer := func(addr string, lines ...string) string {
+		res, body := send(t, addr, "GET", lines...)
+		id := res.Header.Get("Postern-Request-Id")
+		if id == "" {
+			id = res.Header.Get("X-Hubspot-Correlation-Id")
+		}
+		var b strings.Builder
+		res.Header.Del("Date")
+		res.Header.Write(&b)
+		d.Sink.Await(t, 1)
+		if i := strings.Index(body, `"requestId":"`); i >= 0 {
+			id = body[i+len(`"requestId":"`):][:36]
+		}
+		return res.Status + "\n" + strings.ReplaceAll(b.String()+body, id, "ID")
+	}
+	ask := map[string]func(secret string) string{
+		"gateway": func(s string) string {
+			return answer(d.gateway, "GET /things HTTP/1.1", "Host: a", "Authorization: Bearer "+s)
+		},
+		"gateway, hubspot": func(s string) string {
+			return answer(d.gateway, "GET /hs/things HTTP/1.1", "Host: a", "Authorization: Bearer "+s)
+		},
+		"authorize": func(s string) string {
+			return answer(d.authorize, "GET / HTTP/1.1", "Host: a", "X-Original-Method: GET", "X-Original-URI: /things", "Authorization: Bearer "+s)
+		},
+		"verify": func(s string) string {
+			body := `{"secret":"` + s + `","method":"GET","path":"/things"}`
+			res, err := http.Post("http://"+d.verify, "application/json", strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			b, _ := io.ReadAll(res.Body)
+			res.Header.Del("Date")
+			var h strings.Builder
+			res.Header.Write(&h)
+			d.Sink.Await(t, 1)
+			i := strings.Index(string(b), `"requestId":"`) + len(`"requestId":"`)
+			return res.Status + h.String() + string(b[:i]) + string(b[i+36:])
+		},
+	}
+	for at, f := range ask {
+		want := f(d.secrets["unknown"])
+		for _, name := range []string{"not good", "not revoked", "not expired", "not paused", "not previous", "not foreign", "tampered"} {
+			if got := f(d.secrets[name]); got != want {
+				t.Errorf("%s: %s gets\n%s\nan unknown key gets\n%s", at, name, got, want)
+			}
+		}
+		if f(d.secrets["revoked"]) == want && at != "gateway, hubspot" {
+			t.Errorf("%s: the holder of a revoked secret is not told so", at)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// TestServerRefuses: what net/http refuses itself, it refuses before anyone decides.
+func TestServerRefuses(t *testing.T) {
+	d := open(t)
+	good := "Authorization: Bearer " + d.secrets["good"]
+	for name, lines := range map[string][]string{
+		"two hosts":               {"GET /things HTTP/1.1", "Host: a", "Host: b", good},
+		"no host":                 {"GET /things HTTP/1.1", good},
+		"two lengths":             {"POST /things HTTP/1.1", "Host: a", "Content-Length: 1", "Content-Length: 2", good},
+		"a length and chunks":     {"POST /things HTTP/1.1", "Host: a", "Content-Length: x", "Transfer-Encoding: chunked", good},
+		"a blank before a colon":  {"GET /things HTTP/1.1", "Host: a", "Authorization : Bearer x"},
+		"a NUL in a header":       {"GET /things HTTP/1.1", "Host: a", "X: a\x00b"},
+		"a control in the target": {"GET /thi\x01ngs HTTP/1.1", "Host: a", good},
+	} {
+		res, body := send(t, d.gateway, "GET", lines...)
+		if res.StatusCode != 400 {
+			t.Errorf("%s: status %d, want 400: %s", name, res.StatusCode, body)
+		}
+	}
+	if n := len(d.Sink.Take()); n != 0 {
+		t.Errorf("%d calls were decided", n)
+	}
+}
+

@@ -32,18 +32,19 @@ type Options struct {
 // The bounds of reading. They leave room for the largest API descriptions that
 // are published, and make hostile ones fail early.
 const (
-	maxDocument   = 32 << 20 // bytes
-	maxDocuments  = 500
-	maxDepth      = 256       // brackets and indentation together
-	maxMarks      = 2_000_000 // signs that begin a value: about what 32 MB of ordinary YAML have
-	maxVisits     = 5_000_000 // entries looked at, aliases and references followed each time
-	maxOperations = 20_000    // of all documents of an upstream
-	maxWays       = 64        // alternatives of one operation
-	maxScopes     = 20_000    // of an upstream
-	maxRefs       = 32        // references that lead to one another
-	maxMergeDepth = 16        // YAML merge keys inside one another
-	maxName       = 200       // bytes of a name or a title
-	maxSummary    = 500       // bytes of a summary or a description
+	maxDocument     = 32 << 20 // bytes
+	maxDocuments    = 500
+	maxDepth        = 256       // brackets and indentation together
+	maxMarks        = 2_000_000 // signs that begin a value: about what 32 MB of ordinary YAML have
+	maxVisits       = 2_000_000 // entries looked at, aliases and references followed each time
+	maxOperations   = 20_000    // of all documents of an upstream
+	maxWays         = 64        // alternatives of one operation
+	maxRequirements = 256       // security requirements of one operation, before doubles are removed
+	maxScopes       = 20_000    // of an upstream
+	maxRefs         = 32        // references that lead to one another
+	maxMergeDepth   = 16        // YAML merge keys inside one another
+	maxName         = 200       // bytes of a name or a title
+	maxSummary      = 500       // bytes of a summary or a description
 )
 
 // Parse reads the documents of one upstream into one catalog. What can't be

@@ -119,6 +119,11 @@ func (r *reader) security(op *Operation, v val) (admits postern.Kinds, err error
 		}
 		return postern.DataKinds, nil
 	}
+	if n := len(v.node.Content); n > maxRequirements {
+		op.Uncovered = true
+		note(&r.report.Problems, r.about(op, v, "%s has %d security requirements, and at most %d are read, so the operation stays closed.", op.label(), n, maxRequirements))
+		return postern.DataKinds, nil
+	}
 	list, err := r.doc.items(v)
 	if err != nil {
 		return 0, err

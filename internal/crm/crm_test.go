@@ -256,3 +256,5 @@ func golden(t *testing.T, name string, raw []byte) {
 		t.Errorf("%s differs; got\n%s", file, got)
 	}
 }
+
+func itoa(n int) string { return fmt.Sprint(n) }

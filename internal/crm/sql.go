@@ -62,40 +62,43 @@ func scanOne[T any](rows *sql.Rows) (v T, err error) {
 	return v, err
 }
 
-// maxArgs is how many arguments a statement of ours has at most; SQLite allows 32,766.
-const maxArgs = 16000
+// insertArgs is how many arguments an inserting statement has at most. SQLite finds
+// each of them by its name, one after the other, so many small statements are
+// faster there than few large ones; for PostgreSQL it makes no difference.
+const insertArgs = 120
 
-// bulkInsert inserts rows with as few statements as the number of arguments
-// allows. The tail goes behind the values: "on conflict do nothing".
+// bulkInsert inserts rows, several with a statement. The tail goes behind the
+// values: "on conflict do nothing".
 func bulkInsert(ctx context.Context, tx *sql.Tx, into string, rows [][]any, tail string) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	width := len(rows[0])
-	per := min(500, maxArgs/width)
-	full := ""
-	for len(rows) > 0 {
-		n := min(per, len(rows))
-		var q string
-		// The text of a full statement is made once: databases remember statements by their text.
-		if n == per && full != "" {
-			q = full
-		} else {
-			q = "insert into " + into + " values " + placeholders(n, width) + " " + tail
-		}
-		if n == per {
-			full = q
-		}
-		list := make([]any, 0, n*width)
-		for _, r := range rows[:n] {
+	per := max(1, insertArgs/width)
+	text := func(n int) string { return "insert into " + into + " values " + placeholders(n, width) + " " + tail }
+	flat := func(rows [][]any) []any {
+		list := make([]any, 0, len(rows)*width)
+		for _, r := range rows {
 			list = append(list, r...)
 		}
-		if _, err := tx.ExecContext(ctx, q, list...); err != nil {
+		return list
+	}
+	if len(rows) >= 2*per {
+		stmt, err := tx.PrepareContext(ctx, text(per))
+		if err != nil {
 			return err
 		}
-		rows = rows[n:]
+		defer stmt.Close()
+		for ; len(rows) >= per; rows = rows[per:] {
+			if _, err := stmt.ExecContext(ctx, flat(rows[:per])...); err != nil {
+				return err
+			}
+		}
 	}
-	return nil
+	return chunks(rows, per, func(rows [][]any) error {
+		_, err := tx.ExecContext(ctx, text(len(rows)), flat(rows)...)
+		return err
+	})
 }
 
 func placeholders(rows, width int) string {

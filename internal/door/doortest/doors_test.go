@@ -339,4 +339,3 @@ func TestServerRefuses(t *testing.T) {
 		t.Errorf("%d calls were decided", n)
 	}
 }
-

@@ -13,7 +13,8 @@ type Problem struct {
 	Code          string   `json:"code" doc:"What sort of problem this is, for programs."`
 	Field         string   `json:"field,omitempty" doc:"The member of the request that is at fault."`
 	Reason        string   `json:"reason,omitempty" doc:"Why the credential was refused."`
-	MissingScopes []string `json:"missingScopes,omitempty" doc:"The scopes that are missing."`
+	MissingScopes []string `json:"missingScopes,omitempty" nullable:"false" doc:"The scopes that are missing."`
+	Operation     string   `json:"operation,omitempty" doc:"The operation that the credential was refused for."`
 }
 
 // InstancePrefix is how the instance of a problem starts; the request id follows.

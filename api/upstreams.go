@@ -14,7 +14,7 @@ type Upstream struct {
 // UpstreamSettings are what an operator says of an upstream. Changing it says all of it anew.
 type UpstreamSettings struct {
 	Name                  string `json:"name,omitempty" maxLength:"400" doc:"Left out: its id."`
-	URL                   string `json:"url" minLength:"1" maxLength:"2000" doc:"Where calls go: http or https, or builtin:crm."`
+	URL                   string `json:"url" maxLength:"2000" doc:"Where calls go: http or https, or builtin:crm. Only members of the operator's account see it."`
 	Host                  string `json:"host,omitempty" maxLength:"253" doc:"The host that calls come to; left out: any."`
 	Prefix                string `json:"prefix,omitempty" maxLength:"1000" doc:"The path that calls start with, in whole segments; left out: any."`
 	StripPrefix           bool   `json:"stripPrefix,omitempty" doc:"The upstream's own paths begin after the prefix."`

@@ -101,6 +101,7 @@ type request struct {
 	query        url.Values
 	header       http.Header
 	in, out      any
+	asks         bool // changes nothing, whatever its method
 }
 
 // RequestOption sets something of one request.
@@ -146,7 +147,7 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 
 // repeatable reports whether doing it twice is the same as once.
 func (r *request) repeatable() bool {
-	return r.method != http.MethodPost && r.method != http.MethodPatch || r.header.Get("Idempotency-Key") != ""
+	return r.asks || r.method != http.MethodPost && r.method != http.MethodPatch || r.header.Get("Idempotency-Key") != ""
 }
 
 // send sends a request once. after is when the server wants it again; negative where it doesn't.

@@ -39,7 +39,7 @@ func IsCode(err error, code string) bool {
 
 // errorOf makes an Error of an answer that is none of success.
 func errorOf(r *request, res *http.Response, kind string, body []byte) *Error {
-	e := &Error{Status: res.StatusCode, RetryAfter: retryAfter(res), RequestID: res.Header.Get("Request-Id")}
+	e := &Error{Status: res.StatusCode, RetryAfter: retryAfter(res), RequestID: res.Header.Get("Postern-Request-Id")}
 	var p api.Problem
 	if kind == "application/problem+json" && json.Unmarshal(body, &p) == nil && p.Detail != "" {
 		e.Message, e.Field, e.Reason, e.MissingScopes = p.Detail, p.Field, p.Reason, p.MissingScopes

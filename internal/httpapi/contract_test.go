@@ -1,0 +1,220 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
+
+	"postern.dev/postern"
+	"postern.dev/postern/api"
+	"postern.dev/postern/client"
+)
+
+// contract is a transport that holds every request and answer against the
+// document that the server serves, and notes which operations were called.
+type contract struct {
+	t      *testing.T
+	router routers.Router
+	doc    *openapi3.T
+	mu     sync.Mutex
+	well   map[string]bool // operations that succeeded
+	badly  map[string]bool // operations that failed
+}
+
+func newContract(t *testing.T, url string) *contract {
+	t.Helper()
+	res, err := http.Get(url + "/openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := openapi3.NewLoader().LoadFromData(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	router, err := legacy.NewRouter(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A name in the answer of a server is an address here.
+	doc.Servers = nil
+	return &contract{t: t, router: router, doc: doc, well: map[string]bool{}, badly: map[string]bool{}}
+}
+
+// RoundTrip sends a request and validates it and its answer.
+func (c *contract) RoundTrip(req *http.Request) (*http.Response, error) {
+	route, params, err := c.router.FindRoute(req)
+	if err != nil {
+		c.t.Errorf("%s %s is not in the document: %v", req.Method, req.URL.Path, err)
+		return http.DefaultTransport.RoundTrip(req)
+	}
+	var body []byte
+	if req.Body != nil {
+		body, _ = io.ReadAll(req.Body)
+		req.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	in := &openapi3filter.RequestValidationInput{Request: req.Clone(req.Context()), PathParams: params, Route: route,
+		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, SkipSettingDefaults: true}}
+	in.Request.Body = io.NopCloser(bytes.NewReader(body))
+	invalid := openapi3filter.ValidateRequest(req.Context(), in)
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := io.ReadAll(res.Body)
+	res.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	res.Body = io.NopCloser(bytes.NewReader(answer))
+	ok := res.StatusCode < 300
+	if ok && invalid != nil {
+		c.t.Errorf("%s %s was accepted, and is not what the document asks for: %v", req.Method, req.URL.Path, invalid)
+	}
+	out := &openapi3filter.ResponseValidationInput{RequestValidationInput: in, Status: res.StatusCode, Header: res.Header,
+		Options: &openapi3filter.Options{IncludeResponseStatus: true}}
+	out.SetBodyBytes(answer)
+	if err := openapi3filter.ValidateResponse(context.Background(), out); err != nil {
+		c.t.Errorf("the answer %d of %s %s is not what the document says: %v", res.StatusCode, req.Method, req.URL.Path, err)
+	}
+	if res.Header.Get("Postern-Request-Id") == "" {
+		c.t.Errorf("%s %s answers without a request id", req.Method, req.URL.Path)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ok {
+		c.well[route.Operation.OperationID] = true
+	} else {
+		c.badly[route.Operation.OperationID] = true
+	}
+	return res, nil
+}
+
+// Every operation of the document is called, succeeds and fails, and what goes
+// over the wire is what the document says.
+func TestEveryOperation(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		ctx, c, nobody := t.Context(), w.super, w.client("")
+		no := "0000000000000000"
+		step := func(name string, well, badly error) {
+			t.Helper()
+			if well != nil {
+				t.Errorf("%s: %v", name, well)
+			}
+			if badly == nil {
+				t.Errorf("%s didn't fail where it should", name)
+			}
+		}
+		err2 := func(_ any, err error) error { return err }
+
+		made, err := c.CreateServiceKey(ctx, api.NewServiceKey{Name: "sync", Description: "Nightly.", Scopes: []string{"deals.read"},
+			Networks: []string{"203.0.113.7", "2001:db8::/32"}, RateLimit: &api.RateLimit{Calls: 10, Seconds: 1},
+			ExpiresAt: time.Now().Add(48 * time.Hour), NotBefore: time.Now().Add(-time.Hour)}, client.IdempotencyKey("k1"))
+		step("create", err, err2(c.CreateServiceKey(ctx, api.NewServiceKey{Name: "sync"})))
+		id := made.ID
+		step("list", err2(c.ServiceKeys(ctx, client.KeyQuery{Name: "syn", Scope: "deals.read", State: "active", MadeBy: made.MadeBy,
+			UnusedSince: time.Now().Add(-time.Hour), Paging: client.Paging{Limit: 10}})), err2(c.ServiceKeys(ctx, client.KeyQuery{Paging: client.Paging{Cursor: "x"}})))
+		step("read", err2(c.ServiceKey(ctx, id)), err2(c.ServiceKey(ctx, no)))
+		step("edit", err2(c.EditServiceKey(ctx, id, api.EditServiceKey{ExpiresAt: api.None[time.Time](), NotBefore: api.None[time.Time](),
+			RateLimit: api.None[api.RateLimit](), Networks: &[]string{}})), err2(c.EditServiceKey(ctx, no, api.EditServiceKey{})))
+		step("rotate", err2(c.RotateServiceKey(ctx, id, api.Rotate{Grace: "24h"})), err2(c.RotateServiceKey(ctx, id, api.Rotate{Grace: "24h"})))
+		step("cancel", err2(c.CancelRotation(ctx, id)), err2(c.CancelRotation(ctx, id)))
+		_, err = c.RotateServiceKey(ctx, id, api.Rotate{})
+		step("finish", err2(c.FinishRotation(ctx, id)), err2(c.FinishRotation(ctx, id)))
+		step("rotate by default", err, err2(c.RotateServiceKey(ctx, id, api.Rotate{Grace: "a week"})))
+		step("receipt", err2(c.Receipt(ctx, id)), err2(c.Receipt(ctx, no)))
+		step("revoke", err2(c.RevokeServiceKey(ctx, id, "Not needed.")), err2(c.RevokeServiceKey(ctx, no, "")))
+		step("delete", err2(c.DeleteServiceKey(ctx, id)), err2(c.DeleteServiceKey(ctx, id)))
+
+		yes := true
+		step("scopes", err2(c.Scopes(ctx, client.ScopeQuery{Q: "deals", Upstream: "api", Grantable: &yes})), err2(nobody.Scopes(ctx, client.ScopeQuery{})))
+		step("upstreams", err2(c.Upstreams(ctx)), err2(nobody.Upstreams(ctx)))
+		step("put upstream", err2(c.PutUpstream(ctx, "other", api.UpstreamSettings{URL: "https://api.example.org/v1", Host: "api.local", Errors: "hubspot", Timeout: "10s"})),
+			err2(c.PutUpstream(ctx, "other", api.UpstreamSettings{URL: "ftp://example.org"})))
+		step("load", err2(c.LoadCatalog(ctx, "api", api.CatalogLoad{Documents: []api.Document{{Name: "a.yaml", Text: apiDoc}}, DryRun: true})),
+			err2(c.LoadCatalog(ctx, "api", api.CatalogLoad{Documents: []api.Document{{Name: "a.yaml", Text: "not: openapi"}}})))
+		step("catalog", err2(c.Catalog(ctx, "api", 0)), err2(c.Catalog(ctx, "other", 0)))
+		step("versions", err2(c.CatalogVersions(ctx, "api")), err2(c.CatalogVersions(ctx, "nothing")))
+		step("delete upstream", c.DeleteUpstream(ctx, "other"), c.DeleteUpstream(ctx, "other"))
+
+		inv, err := c.InviteMember(ctx, api.NewMember{Email: "kim@example.org", Name: "Kim", RoleID: "key_manager", Scopes: &[]string{"deals.*"}})
+		step("invite", err, err2(c.InviteMember(ctx, api.NewMember{Email: "kim@example.org", Name: "Kim", RoleID: "key_manager"})))
+		kim := inv.Member.ID
+		inv, err = c.ReinviteMember(ctx, kim)
+		step("reinvite", err, err2(c.ReinviteMember(ctx, "mem_none")))
+		step("accept", err2(nobody.AcceptInvitation(ctx, inv.Invitation)), err2(nobody.AcceptInvitation(ctx, inv.Invitation)))
+		step("members", err2(c.Members(ctx)), err2(nobody.Members(ctx)))
+		step("member", err2(c.Member(ctx, kim)), err2(c.Member(ctx, "mem_none")))
+		step("me", err2(c.Me(ctx)), err2(nobody.Me(ctx)))
+		step("edit member", err2(c.EditMember(ctx, kim, api.EditMember{Scopes: api.None[[]string]()})), err2(c.EditMember(ctx, "mem_none", api.EditMember{})))
+		step("remove", c.RemoveMember(ctx, kim), c.RemoveMember(ctx, kim))
+
+		step("roles", err2(c.Roles(ctx)), err2(nobody.Roles(ctx)))
+		role, err := c.CreateRole(ctx, api.NewRole{Name: "Readers", Permissions: []string{"postern.keys.read"}, Scopes: []string{"deals.read"}})
+		step("create role", err, err2(c.CreateRole(ctx, api.NewRole{Name: "Readers", Permissions: []string{"no.such"}})))
+		words := "Who reads."
+		step("edit role", err2(c.EditRole(ctx, role.ID, api.EditRole{Description: &words})), err2(c.EditRole(ctx, "super_admin", api.EditRole{Description: &words})))
+		step("delete role", c.DeleteRole(ctx, role.ID), c.DeleteRole(ctx, role.ID))
+
+		step("personal keys", err2(c.PersonalKeys(ctx)), err2(nobody.PersonalKeys(ctx)))
+		pak, err := c.CreatePersonalKey(ctx, api.NewPersonalKey{Name: "ci", Scopes: []string{"postern.keys.read"}})
+		step("create personal key", err, err2(c.CreatePersonalKey(ctx, api.NewPersonalKey{Name: "ci", Scopes: []string{"deals.read"}})))
+		step("revoke personal key", c.RevokePersonalKey(ctx, pak.ID), c.RevokePersonalKey(ctx, no))
+
+		zone, bad := "Europe/London", "Nowhere/Nohow"
+		step("account", err2(c.Account(ctx)), err2(nobody.Account(ctx)))
+		step("edit account", err2(c.EditAccount(ctx, api.EditAccount{TimeZone: &zone})), err2(c.EditAccount(ctx, api.EditAccount{TimeZone: &bad})))
+		step("accounts", err2(c.Accounts(ctx)), err2(nobody.Accounts(ctx)))
+		other, err := c.CreateAccount(ctx, api.NewAccount{Name: "Globex", AdminEmail: "g@example.org", AdminName: "G"})
+		step("create account", err, err2(c.CreateAccount(ctx, api.NewAccount{Name: "Globex", AdminEmail: "nobody", AdminName: "G"})))
+		step("edit any account", err2(c.EditAnyAccount(ctx, other.Account.ID, api.EditAccount{Suspended: &yes})), err2(c.EditAnyAccount(ctx, "acc_none", api.EditAccount{Name: &words})))
+
+		step("activity", err2(c.Activity(ctx, client.ActivityQuery{Reason: "allowed", Since: time.Now().Add(-time.Hour)})), err2(c.Activity(ctx, client.ActivityQuery{Reason: "whim"})))
+		step("audit", err2(c.Audit(ctx, client.AuditQuery{Result: "ok", Since: time.Now().Add(-time.Hour)})), err2(c.Audit(ctx, client.AuditQuery{Paging: client.Paging{Cursor: "x"}})))
+		step("set up", err2(w.setUpElsewhere()), err2(nobody.Setup(ctx, api.Setup{Link: "x", Account: "A", Email: "a@example.org", Name: "A"})))
+
+		// Health is asked without the client, which takes nothing else for an answer.
+		w.contract.well["setUp"] = true // on a server of its own, in setUpElsewhere
+		for _, name := range []string{"healthz", "readyz", "verify", "introspect"} {
+			w.contract.well[name], w.contract.badly[name] = true, true // their own tests call them
+		}
+		for path, item := range w.contract.doc.Paths.Map() {
+			for method, op := range item.Operations() {
+				if !w.contract.well[op.OperationID] || !w.contract.badly[op.OperationID] {
+					t.Errorf("%s %s: succeeded %v, failed %v", method, path, w.contract.well[op.OperationID], w.contract.badly[op.OperationID])
+				}
+			}
+		}
+	})
+}
+
+// setUpElsewhere sets a second server up by its link.
+func (w *world) setUpElsewhere() (api.Joined, error) {
+	v := open(w.t, strings.TrimSuffix(w.t.TempDir(), "/")+"/postern.db")
+	link, _, err := v.kr.SetupLink(w.t.Context())
+	if err != nil {
+		return api.Joined{}, err
+	}
+	joined, err := v.client("").Setup(w.t.Context(), api.Setup{Link: link.Reveal(), Account: "Acme", TimeZone: "UTC", Email: "a@example.org", Name: "A"})
+	if err == nil {
+		_, err = v.client(joined.Secret).Me(w.t.Context())
+	}
+	if _, again := v.client("").Setup(w.t.Context(), api.Setup{Link: link.Reveal(), Account: "B", Email: "a@example.org", Name: "A"}); !client.IsCode(again, string(postern.CodeUnauthenticated)) {
+		w.t.Errorf("a used link = %v, want unauthenticated", again)
+	}
+	return joined, err
+}

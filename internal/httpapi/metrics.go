@@ -1,0 +1,109 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"postern.dev/postern"
+)
+
+// metrics are the figures of a server. Every label has a closed set of values:
+// never a key, an account, or a text that someone sent.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+}
+
+func newMetrics(s *server) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "postern_http_requests_total",
+			Help: "Requests to the management API and its pages."}, []string{"route", "method", "status"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "postern_http_request_duration_seconds",
+			Help: "How long requests to the management API and its pages took.", Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 10)}, []string{"route"}),
+	}
+	m.registry.MustRegister(m.requests, m.duration, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &inner{s: s})
+	return m
+}
+
+func (m *metrics) request(route, method string, status int, took time.Duration) {
+	m.requests.WithLabelValues(route, methodOf(method), strconv.Itoa(status)).Inc()
+	m.duration.WithLabelValues(route).Observe(took.Seconds())
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+}
+
+// inner gives the figures that the verifier and the activity log keep themselves.
+type inner struct{ s *server }
+
+func describe1(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("postern_"+name, help, labels, nil)
+}
+
+var (
+	decisionsDesc = describe1("decisions_total", "Decisions, by their reason.", "reason")
+	keysDesc      = describe1("index_credentials", "Credentials in the index.")
+	bytesDesc     = describe1("index_bytes", "Memory of the index.")
+	aliveDesc     = describe1("lease_held", "Whether this node decides.")
+	leaseDesc     = describe1("lease_left_seconds", "How long this node may still decide without the database.")
+	lagDesc       = describe1("feed_lag_changes", "Changes that are known of and not yet in force here.")
+	appliedDesc   = describe1("feed_applied", "The number of the change up to which all are in force here.")
+	offsetDesc    = describe1("clock_offset_seconds", "By how much the database's clock is ahead of this machine's.")
+	tamperedDesc  = describe1("tampered_credentials", "Credentials that are refused because their rows were altered outside of Postern.")
+	lostDesc      = describe1("lease_renewals_failed_total", "Renewals of the lease that failed.")
+	recordedDesc  = describe1("activity_recorded_total", "Calls that were taken into the activity buffer.")
+	writtenDesc   = describe1("activity_written_total", "Calls that were written.")
+	bufferedDesc  = describe1("activity_buffered", "Calls that wait to be written.")
+	droppedDesc   = describe1("activity_dropped_total", "Calls that were not recorded for want of room, by their reason.", "reason")
+	lagTimeDesc   = describe1("activity_lag_seconds", "Age of the oldest call that waits to be written.")
+	buildDesc     = describe1("build_info", "The version that runs.", "version")
+)
+
+// Describe lists the figures.
+func (c *inner) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{decisionsDesc, keysDesc, bytesDesc, aliveDesc, leaseDesc, lagDesc, appliedDesc, offsetDesc,
+		tamperedDesc, lostDesc, recordedDesc, writtenDesc, bufferedDesc, droppedDesc, lagTimeDesc, buildDesc} {
+		ch <- d
+	}
+}
+
+// Collect reads the figures.
+func (c *inner) Collect(ch chan<- prometheus.Metric) {
+	count := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	v, a := c.s.verifier.Stats(), c.s.activity.Stats()
+	for _, r := range postern.Reasons() {
+		count(decisionsDesc, float64(v.Decisions[r]), r.String())
+		count(droppedDesc, float64(a.Dropped[r]), r.String())
+	}
+	alive := 0.0
+	if v.Alive {
+		alive = 1
+	}
+	gauge(keysDesc, float64(v.Keys))
+	gauge(bytesDesc, float64(v.Bytes))
+	gauge(aliveDesc, alive)
+	gauge(leaseDesc, v.LeaseLeft.Seconds())
+	gauge(lagDesc, float64(v.Lag))
+	gauge(appliedDesc, float64(v.Applied))
+	gauge(offsetDesc, v.Offset.Seconds())
+	gauge(tamperedDesc, float64(v.Tampered))
+	count(lostDesc, float64(v.RenewalsLost))
+	count(recordedDesc, float64(a.Recorded))
+	count(writtenDesc, float64(a.Written))
+	gauge(bufferedDesc, float64(a.Buffered))
+	gauge(lagTimeDesc, a.Lag.Seconds())
+	gauge(buildDesc, 1, c.s.cfg.Version)
+}

@@ -1,0 +1,112 @@
+package httpapi
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"postern.dev/postern"
+	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/door"
+	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/store"
+	"postern.dev/postern/internal/verify"
+)
+
+// Config is what the handler needs. The first five have no default.
+type Config struct {
+	Keyring  *keyring.Keyring
+	Verifier *verify.Verifier // with OwnCatalog among its upstreams
+	Activity *activity.Log
+	DB       *store.DB // asked whether it answers
+	Door     *door.Door
+
+	// PublicURL is where people reach this handler, for links; empty: links are paths.
+	PublicURL string
+	// GatewayURL is where integrations reach the gateway, for the front page; may be empty.
+	GatewayURL string
+	Version    string
+	// ReceiptWait is how long a revocation waits for all nodes: 3 s unless set.
+	ReceiptWait time.Duration
+	// InFlight is how many requests are served at once, not counting those that end
+	// keys and those that wait for activity: 256 unless set.
+	InFlight int
+	// WritesPerSecond is how many changes an actor may make: 20 unless set.
+	WritesPerSecond int
+	// FailuresPerSecond is how many refused credentials an address may present: 50 unless set.
+	FailuresPerSecond int
+	Now               func() time.Time
+	Log               *slog.Logger
+}
+
+func (c *Config) fill() error {
+	if c.Keyring == nil || c.Verifier == nil || c.Activity == nil || c.DB == nil || c.Door == nil {
+		return errors.New("httpapi: a keyring, a verifier, an activity log, a database and a door are needed")
+	}
+	if c.Now == nil {
+		c.Now = func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.ReceiptWait <= 0 {
+		c.ReceiptWait = 3 * time.Second
+	}
+	if c.InFlight <= 0 {
+		c.InFlight = 256
+	}
+	if c.WritesPerSecond <= 0 {
+		c.WritesPerSecond = 20
+	}
+	if c.FailuresPerSecond <= 0 {
+		c.FailuresPerSecond = 50
+	}
+	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	return nil
+}
+
+// server answers requests.
+type server struct {
+	cfg      Config
+	kr       *keyring.Keyring
+	verifier *verify.Verifier
+	activity *activity.Log
+	door     *door.Door
+	log      *slog.Logger
+
+	document []byte // the OpenAPI document, as it is served
+	lanes    lanes
+	writes   *throttle // changes, by actor
+	endings  *throttle // of them those that end keys
+	failures *throttle // refused credentials, by address
+	metrics  *metrics
+	ready    readiness
+}
+
+// New makes the handler of the console's listener.
+func New(cfg Config) (http.Handler, error) {
+	if err := cfg.fill(); err != nil {
+		return nil, err
+	}
+	s := &server{cfg: cfg, kr: cfg.Keyring, verifier: cfg.Verifier, activity: cfg.Activity, door: cfg.Door, log: cfg.Log,
+		lanes:    newLanes(cfg.InFlight),
+		writes:   newThrottle(cfg.WritesPerSecond),
+		endings:  newThrottle(5 * cfg.WritesPerSecond),
+		failures: newThrottle(cfg.FailuresPerSecond)}
+	s.metrics = newMetrics(s)
+	operations, document, err := s.operations()
+	if err != nil {
+		return nil, err
+	}
+	s.document = document
+	return s.routes(operations), nil
+}
+
+func (s *server) now() time.Time { return s.cfg.Now() }
+
+// link is the address of a page that a single-use secret opens.
+func (s *server) link(page string, secret postern.Secret) string {
+	return s.cfg.PublicURL + "/" + page + "/" + secret.Reveal()
+}

@@ -1,0 +1,174 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"reflect"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"postern.dev/postern"
+)
+
+// Limits of request bodies (security.md section 9).
+const (
+	maxBody      = 1 << 20
+	maxDocuments = 40 << 20 // for the one route that takes OpenAPI documents: 32 MB of text, escaped
+	maxForm      = 16 << 10
+	maxDepth     = 32
+	maxMembers   = 1000 // of one object
+	bodyTime     = 10 * time.Second
+	documentTime = 2 * time.Minute
+)
+
+// readBody reads a JSON body as a whole and refuses what two readers could take
+// for two different things.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, within time.Duration) ([]byte, error) {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		return nil, nil
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/json" && !(kind == "application/merge-patch+json" && r.Method == http.MethodPatch) {
+		return nil, postern.Errorf(postern.CodeUnsupportedMedia, "Send the body as JSON, with Content-Type: application/json.")
+	}
+	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return nil, postern.Errorf(postern.CodeUnsupportedMedia, "Send the body as it is, without a Content-Encoding.")
+	}
+	tooLarge := postern.Errorf(postern.CodeTooLarge, "The body has more than %d KiB, which is the most here.", limit>>10)
+	if r.ContentLength > limit {
+		return nil, tooLarge
+	}
+	conn := http.NewResponseController(w)
+	_ = conn.SetReadDeadline(time.Now().Add(within)) // not every connection has deadlines
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	_ = conn.SetReadDeadline(time.Time{}) // one that runs out would end the request
+	if _, over := errors.AsType[*http.MaxBytesError](err); over {
+		return nil, tooLarge
+	}
+	if err != nil {
+		return nil, &postern.Error{Code: postern.CodeInvalid, Message: "The body did not arrive whole, or not in time.", Err: err}
+	}
+	return data, checkJSON(data)
+}
+
+// checkJSON refuses what is not one JSON value, names a member of an object
+// twice (letters' case aside, as readers differ in that too), or is nested too deep.
+func checkJSON(data []byte) error {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return postern.Errorf(postern.CodeInvalid, "The body is empty; JSON is expected.")
+	}
+	if !utf8.Valid(data) {
+		return postern.Errorf(postern.CodeInvalid, "The body is not UTF-8.")
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	if err := checkValue(dec, "", 0); err != nil {
+		if e, ok := errors.AsType[*postern.Error](err); ok {
+			return e
+		}
+		return postern.Errorf(postern.CodeInvalid, "The body is not well-formed JSON (at byte %d).", dec.InputOffset())
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return postern.Errorf(postern.CodeInvalid, "The body holds more than one JSON value.")
+	}
+	return nil
+}
+
+func checkValue(dec *json.Decoder, at string, depth int) error {
+	t, err := dec.Token()
+	if err != nil {
+		return err
+	}
+	open, ok := t.(json.Delim)
+	if !ok {
+		return nil
+	}
+	if depth++; depth > maxDepth {
+		return postern.Errorf(postern.CodeInvalid, "The body is nested more than %d deep.", maxDepth)
+	}
+	var seen map[string]bool
+	if open == '{' {
+		seen = map[string]bool{}
+	}
+	for dec.More() {
+		in := at
+		if seen != nil {
+			k, err := dec.Token()
+			if err != nil {
+				return err
+			}
+			name, _ := k.(string)
+			in = fieldName(strings.TrimPrefix(at+"."+name, "."))
+			same := fold(name)
+			if seen[same] {
+				return postern.Invalidf(in, "This member is there twice.")
+			}
+			if seen[same] = true; len(seen) > maxMembers {
+				return postern.Errorf(postern.CodeInvalid, "An object has more than %d members.", maxMembers)
+			}
+		}
+		if err := checkValue(dec, in, depth); err != nil {
+			return err
+		}
+	}
+	_, err = dec.Token() // the closing bracket
+	return err
+}
+
+// fold makes names equal that encoding/json takes for one: it also reads ſ as s and K as k.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case 'ſ':
+			return 's'
+		case '\u212a':
+			return 'k'
+		}
+		return r
+	}, strings.ToLower(name))
+}
+
+// decode reads a checked body into what a handler takes. huma first reads it
+// into an any, for the schema.
+func decode(data []byte, v any) error {
+	if _, schema := v.(*any); schema {
+		return json.Unmarshal(data, v)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && te.Field != "" {
+			return errors.New(fieldName(te.Field) + ": this is not what is expected here.")
+		}
+		return errors.New("This is not what is expected here.")
+	}
+	return refuseNulls(data, v)
+}
+
+// refuseNulls refuses null for a member that can't be none: Go would read it as left out.
+func refuseNulls(data []byte, v any) error {
+	t := reflect.TypeOf(v).Elem()
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil {
+		return errors.New("A JSON object is expected.")
+	}
+	for _, f := range reflect.VisibleFields(t) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		raw, ok := members[name]
+		if !ok || !bytes.Equal(raw, []byte("null")) {
+			continue
+		}
+		if _, optional := reflect.PointerTo(f.Type).MethodByName("Null"); !optional {
+			return errors.New(name + " can't be null; leave it out.")
+		}
+	}
+	return nil
+}

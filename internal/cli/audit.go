@@ -1,0 +1,169 @@
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"postern.dev/postern/api"
+	"postern.dev/postern/client"
+	"postern.dev/postern/internal/cli/screen"
+)
+
+func (a *app) audit() *cobra.Command {
+	cmd := group("audit", "Read who changed what, and check that nothing is missing", `The audit log holds every change, and every change that was refused: when, who,
+what, to what. It is append-only.`)
+	cmd.AddCommand(a.auditList(), a.auditExport())
+	return cmd
+}
+
+func auditFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.String("action", "", "only this: service_key.create, …")
+	f.String("object", "", "only what was done to this (an id)")
+	f.String("actor", "", "only what this member or key did (an id)")
+	f.Bool("refused", false, "only what was refused")
+	f.String("since", "", "only since: a span (24h), a day or a time")
+	f.String("until", "", "only before: a span ago, a day or a time")
+}
+
+func (c *call) auditQuery() (q client.AuditQuery, err error) {
+	q = client.AuditQuery{Action: c.str("action"), Object: c.str("object"), Actor: c.str("actor")}
+	if c.on("refused") {
+		q.Result = "refused"
+	}
+	if q.Since, err = c.since("since", c.str("since")); err != nil {
+		return q, err
+	}
+	q.Until, err = c.since("until", c.str("until"))
+	return q, err
+}
+
+func (a *app) auditList() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "list", Aliases: []string{"ls"}, Short: "List changes, the newest first", Args: exactly(),
+		Example: examples("postern audit list", "postern audit list --refused --since 7d", "postern audit list --object 4fQ2mZ8xT0aB6cD1"),
+		RunE:    a.remote(listAudit),
+	}
+	auditFlags(cmd)
+	cmd.Flags().Int("limit", 50, "at most so many; 0: all")
+	return cmd
+}
+
+func listAudit(c *call) error {
+	q, err := c.auditQuery()
+	if err != nil {
+		return err
+	}
+	limit := c.number("limit")
+	q.Paging = client.Paging{Limit: pageLimit(limit)}
+	entries, _, err := collect(c, "the audit log", limit, c.EachAuditEntry(c.ctx, q))
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return c.WriteJSON(screen.List(entries))
+	}
+	if len(entries) == 0 {
+		c.Notef("No entries.")
+		return nil
+	}
+	c.Table(auditTable(c.Screen, entries, c.memberNames()))
+	return nil
+}
+
+// memberNames are what members are called, by id; none where that may not be seen.
+func (c *call) memberNames() map[string]string {
+	names := map[string]string{}
+	members, err := c.Members(c.ctx)
+	if err != nil {
+		return names
+	}
+	for _, m := range members {
+		names[m.ID] = m.Email
+	}
+	return names
+}
+
+func auditTable(s *screen.Screen, entries []api.AuditEntry, names map[string]string) *screen.Table {
+	t := &screen.Table{Columns: []screen.Column{{Title: "WHEN"}, {Title: "WHO", Min: 12}, {Title: "WHAT", Min: 16}, {Title: "TO WHAT", Min: 12}, {Title: "RESULT"}, {Title: "WHY", Min: 10, Drop: 1}}}
+	for _, e := range entries {
+		result := screen.Cell{Text: e.Result, Tone: screen.Good}
+		if e.Result != "ok" {
+			result.Tone = screen.Caution
+		}
+		object := e.Name
+		if object == "" {
+			object = e.Object
+		}
+		t.Row(s.In(e.At).Format("01-02 15:04:05"), actorName(e.Actor, names), e.Action, object, result, e.Reason)
+	}
+	return t
+}
+
+func actorName(a api.AuditActor, names map[string]string) string {
+	switch {
+	case names[a.MemberID] != "":
+		return names[a.MemberID]
+	case a.MemberID != "":
+		return a.MemberID
+	case a.KeyID != "":
+		return a.KeyID
+	case a.System != "":
+		return "(" + a.System + ")"
+	}
+	return "nobody"
+}
+
+func (a *app) auditExport() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "export", Short: "Write the audit log as JSON lines, the newest first", Args: exactly(),
+		Long:    "Writes the audit log, one JSON object a line, the newest first, as it is read: to\nthe standard output, or to a new file that only you can read.",
+		Example: examples("postern audit export --since 30d --out audit.jsonl", "postern audit export --action service_key.revoke | jq -r .name"),
+		RunE:    a.remote(exportAudit),
+	}
+	auditFlags(cmd)
+	cmd.Flags().String("out", "", "write to this new file")
+	return cmd
+}
+
+func exportAudit(c *call) (err error) {
+	q, err := c.auditQuery()
+	if err != nil {
+		return err
+	}
+	q.Paging = client.Paging{Limit: 200}
+	to := c.Out
+	if path := c.str("out"); path != "" {
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return usagef("The file can't be made: %v.", errors.Unwrap(err))
+		}
+		to = f
+		defer func() { err = errors.Join(err, f.Sync(), f.Close()) }()
+	}
+	buf := bufio.NewWriter(to)
+	out := *c.Screen
+	out.Out = buf
+	spin := c.Spin("Reading the audit log…")
+	n := 0
+	for e, readErr := range c.EachAuditEntry(c.ctx, q) {
+		if err = readErr; err != nil {
+			break
+		}
+		if err = out.WriteLine(e); err != nil {
+			break
+		}
+		if n++; n%200 == 0 {
+			spin.Say("Reading the audit log… " + screen.Number(int64(n)))
+		}
+	}
+	spin.Stop()
+	if err = errors.Join(err, buf.Flush()); err != nil {
+		return err
+	}
+	c.Notef("%d entries.", n)
+	return nil
+}

@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"postern.dev/postern/client"
+	"postern.dev/postern/internal/cli/screen"
+)
+
+// group is a command that only holds others. Called with something that it
+// doesn't hold it says so, where cobra would show help and succeed.
+func group(use, short, long string) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Long: long, Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			cmd.SuggestionsMinimumDistance = 2
+			hint := ""
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = fmt.Sprintf(" Did you mean %q?", near[0])
+			}
+			return usagef("There is no command %q in %q.%s See %q.", screen.Cut(screen.Clean(args[0]), 40), cmd.CommandPath(), hint, cmd.CommandPath()+" --help")
+		}}
+}
+
+// call is one run of a command that talks to a server.
+type call struct {
+	*client.Client
+	*screen.Screen
+	app  *app
+	ctx  context.Context
+	cmd  *cobra.Command
+	args []string
+}
+
+// remote makes a command's RunE of a function that needs a server.
+func (a *app) remote(run func(c *call) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		server, err := a.server(cmd)
+		if err != nil {
+			return err
+		}
+		cl, err := a.connect(server)
+		if err != nil {
+			return err
+		}
+		ctx, stop := a.limit(cmd)
+		defer stop()
+		return run(&call{Client: cl, Screen: a.Screen(cmd), app: a, ctx: ctx, cmd: cmd, args: args})
+	}
+}
+
+// limit bounds a command's time, but for those that people wait at: they ask for no limit by the flag follow.
+func (a *app) limit(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	if follow, err := cmd.Flags().GetBool("follow"); err == nil && follow {
+		return context.WithCancel(cmd.Context())
+	}
+	d, err := cmd.Flags().GetDuration("timeout")
+	if err != nil || d <= 0 {
+		return context.WithCancel(cmd.Context())
+	}
+	return context.WithTimeout(cmd.Context(), d)
+}
+
+// exactly checks that a command got just these arguments.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return usagef("%s is missing: %s", names[len(args)], cmd.UseLine())
+		case len(args) > len(names):
+			return tooMany(cmd, args[len(names)])
+		}
+		return nil
+	}
+}
+
+// atMost checks that a command got no more than these arguments.
+func atMost(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > len(names) {
+			return tooMany(cmd, args[len(names)])
+		}
+		return nil
+	}
+}
+
+// tooMany doesn't repeat what was given: people paste secrets into the wrong place.
+func tooMany(cmd *cobra.Command, extra string) error {
+	if looksSecret(extra) {
+		return usagef("That looks like a secret, and a secret is never an argument: others on this machine can read it. Replace it, and see %q.", cmd.CommandPath()+" --help")
+	}
+	return usagef("There are too many arguments: %s", cmd.UseLine())
+}
+
+// looksSecret reports whether a text has the form of a secret of any brand.
+func looksSecret(s string) bool {
+	parts := strings.Split(s, "_")
+	return len(parts) == 4 && len(parts[2]) == 16 && len(parts[3]) == 49
+}
+
+// flags read flags that a command has; asking for one that it hasn't is a mistake of ours.
+func (c *call) str(name string) string {
+	v, err := c.cmd.Flags().GetString(name)
+	must(err)
+	return v
+}
+
+func (c *call) list(name string) []string {
+	v, err := c.cmd.Flags().GetStringSlice(name)
+	must(err)
+	return v
+}
+
+func (c *call) on(name string) bool {
+	v, err := c.cmd.Flags().GetBool(name)
+	must(err)
+	return v
+}
+
+func (c *call) number(name string) int {
+	v, err := c.cmd.Flags().GetInt(name)
+	must(err)
+	return v
+}
+
+// given reports whether a flag stands on the command line.
+func (c *call) given(name string) bool { return c.cmd.Flags().Changed(name) }
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+const usageTemplate = `Usage:{{if .HasAvailableSubCommands}}
+  {{.CommandPath}} COMMAND{{else}}
+  {{.UseLine}}{{end}}{{if .HasExample}}
+
+Examples:
+{{.Example}}{{end}}{{if .HasAvailableSubCommands}}{{$all := .Commands}}{{range $g := .Groups}}
+
+{{.Title}}:{{range $all}}{{if and (eq .GroupID $g.ID) (or .IsAvailableCommand (eq .Name "help"))}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if not .AllChildCommandsHaveGroup}}
+
+Commands:{{range $all}}{{if and (eq .GroupID "") .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
+
+Flags of every command:
+{{.InheritedFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}{{end}}{{if .HasHelpSubCommands}}
+
+More help:{{range .Commands}}{{if .IsAdditionalHelpTopicCommand}}
+  {{rpad .CommandPath .CommandPathPadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableSubCommands}}
+
+"{{.CommandPath}} COMMAND --help" tells more of a command.{{end}}
+`

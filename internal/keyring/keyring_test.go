@@ -156,7 +156,10 @@ func TestContainmentAtEveryDoor(t *testing.T) {
 				_, err := w.EditKey(ctx, narrow, tight.Key.ID, keyring.KeyEdit{Scopes: &with})
 				return err
 			},
-			"rotate": func() error { _, err := w.RotateKey(ctx, narrow, wide.Key.ID, keyring.Rotation{Grace: time.Hour}); return err },
+			"rotate": func() error {
+				_, err := w.RotateKey(ctx, narrow, wide.Key.ID, keyring.Rotation{Grace: time.Hour})
+				return err
+			},
 			"lengthen": func() error {
 				_, err := w.EditKey(ctx, narrow, expiring.Key.ID, keyring.KeyEdit{ExpiresAt: &later})
 				return err

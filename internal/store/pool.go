@@ -308,3 +308,21 @@ func IsUnique(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && e.Code == "23505"
 }
+
+// Empty reports whether a PostgreSQL database holds no records of Postern yet.
+func Empty(ctx context.Context, target string) (bool, error) {
+	pc, err := pgxpool.ParseConfig(target)
+	if err != nil {
+		return false, fmt.Errorf("store: the database URL: %w", err)
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return false, fmt.Errorf("store: open PostgreSQL: %w", err)
+	}
+	defer pool.Close()
+	var there bool
+	if err := pool.QueryRow(ctx, "select to_regclass('settings') is not null and to_regclass('credentials') is not null").Scan(&there); err != nil {
+		return false, fmt.Errorf("store: reach PostgreSQL: %w", err)
+	}
+	return !there, nil
+}

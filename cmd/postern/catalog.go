@@ -1,0 +1,317 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"postern.dev/postern"
+	"postern.dev/postern/internal/catalog"
+	"postern.dev/postern/internal/cli"
+)
+
+// documents are the flags with which OpenAPI documents are read.
+type documents struct {
+	upstream, overlay, scopes, base string
+}
+
+func (d *documents) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&d.overlay, "overlay", "", "YAML file with what you add to the documents and overrule")
+	f.StringVar(&d.scopes, "scopes", "all", `what several scopes in one requirement mean: "all" of them (the standard), or "any"`)
+	f.StringVar(&d.base, "base-path", "", `path that stands for those of the documents' servers; "/" for none`)
+}
+
+func (d *documents) read(cmd *cobra.Command, files []string) (*catalog.Catalog, *catalog.Report, error) {
+	opts := catalog.Options{Upstream: "check", BasePath: d.base}
+	switch d.scopes {
+	case "all":
+	case "any":
+		opts.ScopesAny = true
+	default:
+		return nil, nil, cli.Usage(fmt.Errorf(`--scopes is "all" or "any", not %q`, d.scopes))
+	}
+	if d.overlay != "" {
+		src, err := readSource(d.overlay)
+		if err != nil {
+			return nil, nil, err
+		}
+		if opts.Overlay, err = catalog.ParseOverlay(cmd.Context(), src); err != nil {
+			return nil, nil, err
+		}
+	}
+	var sources []catalog.Source
+	for _, f := range files {
+		src, err := readSource(f)
+		if err != nil {
+			return nil, nil, err
+		}
+		sources = append(sources, src)
+	}
+	return catalog.Parse(cmd.Context(), sources, opts)
+}
+
+func catalogCheckCommand() *cobra.Command {
+	var docs documents
+	var strict, operations bool
+	c := &cobra.Command{
+		Use:   "check FILE…",
+		Short: "Read OpenAPI documents and say what Postern would make of them",
+		Long: "Read the OpenAPI documents of one upstream, and print its operations and scopes, and what is\n" +
+			"uncovered, in conflict, undeclared or unused. No server is needed, and nothing is changed.\n\n" +
+			"The exit status is 6 where something would be unsafe: templates that can't be told apart, or\n" +
+			"places that access depends on and that can't be understood. With --strict it is 6 too where an\n" +
+			"operation is denied to everyone, or a scope is used and declared nowhere.",
+		Example: "  postern catalog check openapi.yaml\n  postern catalog check --scopes any xero_*.yaml --operations",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cat, report, err := docs.read(cmd, args)
+			if err != nil {
+				return err
+			}
+			if cli.JSON(cmd) {
+				err = cli.PrintJSON(cmd, checkJSON(cat, report))
+			} else {
+				printReport(cmd.OutOrStdout(), cat, report, operations)
+			}
+			if err == nil && (report.Unsafe() || strict && !report.Clean()) {
+				return cli.Exit(6)
+			}
+			return err
+		},
+	}
+	docs.flags(c)
+	c.Flags().BoolVar(&strict, "strict", false, "fail too where an operation is denied to everyone or a scope is undeclared")
+	c.Flags().BoolVar(&operations, "operations", false, "list every operation with its scopes")
+	return c
+}
+
+func catalogDiffCommand() *cobra.Command {
+	var docs documents
+	c := &cobra.Command{
+		Use:   "diff OLD NEW",
+		Short: "Say what opens and what closes between two versions of an OpenAPI document",
+		Long: "Compare two versions of an OpenAPI document: which operations are new, gone or different, and\n" +
+			"which scopes open or close them. For the keys that it would touch on a server, use\n" +
+			"\"postern catalog load --dry-run\".",
+		Example: "  postern catalog diff openapi-2026-03.yaml openapi-2026-09.yaml",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			before, _, err := docs.read(cmd, args[:1])
+			if err != nil {
+				return err
+			}
+			after, _, err := docs.read(cmd, args[1:])
+			if err != nil {
+				return err
+			}
+			d := catalog.Compare(before, after)
+			if cli.JSON(cmd) {
+				return cli.PrintJSON(cmd, diffJSON(d))
+			}
+			printDiff(cmd.OutOrStdout(), d)
+			return nil
+		},
+	}
+	docs.flags(c)
+	return c
+}
+
+func printReport(w io.Writer, cat *catalog.Catalog, r *catalog.Report, operations bool) {
+	for _, d := range r.Documents {
+		fmt.Fprintf(w, "%s: %s %s (OpenAPI %s), %d operations\n", cli.Clean(d.Name), cli.Clean(d.Title), cli.Clean(d.Version), cli.Clean(d.OpenAPI), d.Operations)
+	}
+	fmt.Fprintf(w, "\n%d operations, %d of them public; %d scopes\n", r.Operations, r.Public, r.Scopes)
+	if operations {
+		fmt.Fprintln(w)
+		for _, op := range cat.Operations {
+			fmt.Fprintf(w, "%-7s %s\n        %s\n", op.Method, cli.Clean(op.Path), needs(&op))
+		}
+	}
+	section(w, "In conflict: these templates can't be told apart, and the catalog is refused", r.Conflicts)
+	section(w, "Not understood, and so closed", r.Problems)
+	section(w, "Uncovered: they name no scope, and are denied", r.Uncovered)
+	section(w, "Denied to everyone: no kind of credential can use them", r.Unsatisfiable)
+	section(w, "Scopes that are used and declared nowhere", r.Undeclared)
+	section(w, "Scopes that are declared and open nothing", r.Unused)
+	section(w, "Worth a look", r.Warnings)
+	switch {
+	case r.Unsafe():
+		fmt.Fprintln(w, "\nNot safe to load as it is.")
+	case r.Clean():
+		fmt.Fprintln(w, "\nSafe to load; every operation is covered.")
+	default:
+		fmt.Fprintln(w, "\nSafe to load: what is not covered is denied. An overlay file can cover it.")
+	}
+}
+
+// shown is how many findings of one sort are printed; --json has them all.
+const shown = 20
+
+func section(w io.Writer, title string, list []catalog.Finding) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%s (%d):\n", title, len(list))
+	for i, f := range list {
+		if i == shown {
+			fmt.Fprintf(w, "  … and %d more; --json lists them all\n", len(list)-shown)
+			break
+		}
+		fmt.Fprintf(w, "  %s\n", cli.Clean(f.String()))
+	}
+}
+
+// needs says in a line what an operation asks of a credential.
+func needs(op *catalog.Operation) string {
+	switch {
+	case op.Public:
+		return "public"
+	case op.Denied:
+		return "denied by the overlay"
+	case op.Uncovered:
+		return "uncovered: denied"
+	}
+	text := ""
+	for i, way := range op.Ways {
+		if i > 0 {
+			text += ", or "
+		}
+		for j, s := range way.Scopes {
+			if j > 0 {
+				text += " and "
+			}
+			text += string(s)
+		}
+		if way.Kinds == 0 {
+			text += " (no kind of credential can)"
+		}
+	}
+	return cli.Clean(text)
+}
+
+func printDiff(w io.Writer, d *catalog.Diff) {
+	if len(d.Operations) == 0 && len(d.Scopes) == 0 {
+		fmt.Fprintln(w, "Nothing differs.")
+		return
+	}
+	for i := range d.Operations {
+		fmt.Fprintln(w, cli.Clean(d.Operations[i].String()))
+	}
+	for _, s := range d.Scopes {
+		switch {
+		case s.Before == nil:
+			fmt.Fprintf(w, "new scope %s (no key gets it by itself)\n", s.After.Name)
+		case s.After == nil:
+			fmt.Fprintf(w, "gone scope %s\n", s.Before.Name)
+		default:
+			fmt.Fprintf(w, "changed scope %s\n", s.After.Name)
+		}
+	}
+}
+
+// The JSON of catalog check and catalog diff.
+type (
+	checkResult struct {
+		Safe          bool           `json:"safe"`
+		Clean         bool           `json:"clean"`
+		Operations    []operationRow `json:"operations"`
+		Scopes        []scopeRow     `json:"scopes"`
+		Conflicts     []findingRow   `json:"conflicts"`
+		Problems      []findingRow   `json:"problems"`
+		Uncovered     []findingRow   `json:"uncovered"`
+		Unsatisfiable []findingRow   `json:"unsatisfiable"`
+		Undeclared    []findingRow   `json:"undeclared"`
+		Unused        []findingRow   `json:"unused"`
+		Warnings      []findingRow   `json:"warnings"`
+	}
+	operationRow struct {
+		Name      string            `json:"name"`
+		Method    string            `json:"method"`
+		Path      string            `json:"path"`
+		Public    bool              `json:"public,omitempty"`
+		Uncovered bool              `json:"uncovered,omitempty"`
+		Denied    bool              `json:"denied,omitempty"`
+		AnyOf     [][]postern.Scope `json:"anyOf,omitempty"`
+	}
+	scopeRow struct {
+		Name      postern.Scope  `json:"name"`
+		Group     string         `json:"group,omitempty"`
+		Access    postern.Access `json:"access,omitempty"`
+		Sensitive bool           `json:"sensitive,omitempty"`
+		Words     string         `json:"words,omitempty"`
+	}
+	findingRow struct {
+		File      string        `json:"file"`
+		Line      int           `json:"line,omitempty"`
+		Pointer   string        `json:"pointer,omitempty"`
+		Operation string        `json:"operation,omitempty"`
+		Scope     postern.Scope `json:"scope,omitempty"`
+		Text      string        `json:"text"`
+	}
+	diffRow struct {
+		Change string          `json:"change"` // new, gone or changed
+		Method string          `json:"method,omitempty"`
+		Path   string          `json:"path,omitempty"`
+		Scope  postern.Scope   `json:"scope,omitempty"`
+		Opens  []postern.Scope `json:"opens,omitempty"`
+		Closes []postern.Scope `json:"closes,omitempty"`
+		Public bool            `json:"becomesPublic,omitempty"`
+	}
+)
+
+func checkJSON(cat *catalog.Catalog, r *catalog.Report) checkResult {
+	out := checkResult{Safe: !r.Unsafe(), Clean: r.Clean(), Operations: []operationRow{}, Scopes: []scopeRow{}}
+	for _, op := range cat.Operations {
+		row := operationRow{Name: op.Name, Method: op.Method, Path: op.Path, Public: op.Public, Uncovered: op.Uncovered, Denied: op.Denied}
+		for _, w := range op.Ways {
+			row.AnyOf = append(row.AnyOf, w.Scopes)
+		}
+		out.Operations = append(out.Operations, row)
+	}
+	for _, s := range cat.Scopes {
+		out.Scopes = append(out.Scopes, scopeRow{s.Name, s.Group, s.Access, s.Sensitive, s.Words})
+	}
+	rows := func(list []catalog.Finding) []findingRow {
+		out := []findingRow{}
+		for _, f := range list {
+			out = append(out, findingRow{f.File, f.Line, f.Pointer, f.Operation, f.Scope, f.Text})
+		}
+		return out
+	}
+	out.Conflicts, out.Problems, out.Uncovered, out.Unsatisfiable = rows(r.Conflicts), rows(r.Problems), rows(r.Uncovered), rows(r.Unsatisfiable)
+	out.Undeclared, out.Unused, out.Warnings = rows(r.Undeclared), rows(r.Unused), rows(r.Warnings)
+	return out
+}
+
+func diffJSON(d *catalog.Diff) any {
+	out := struct {
+		Operations []diffRow `json:"operations"`
+		Scopes     []diffRow `json:"scopes"`
+	}{[]diffRow{}, []diffRow{}}
+	change := func(isNew, isGone bool) string {
+		switch {
+		case isNew:
+			return "new"
+		case isGone:
+			return "gone"
+		}
+		return "changed"
+	}
+	for i := range d.Operations {
+		c := &d.Operations[i]
+		out.Operations = append(out.Operations, diffRow{Change: change(c.Before == nil, c.After == nil), Method: c.Op().Method, Path: c.Op().Path,
+			Opens: c.Opens, Closes: c.Closes, Public: c.BecomesPublic})
+	}
+	for _, s := range d.Scopes {
+		name := postern.Scope("")
+		if s.After != nil {
+			name = s.After.Name
+		} else {
+			name = s.Before.Name
+		}
+		out.Scopes = append(out.Scopes, diffRow{Change: change(s.Before == nil, s.After == nil), Scope: name})
+	}
+	return out
+}

@@ -1,0 +1,318 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/spf13/pflag"
+
+	"postern.dev/postern"
+)
+
+// Config is everything that can be set. A field is set by a flag, a POSTERN_…
+// variable or a member of the YAML file, in this order of precedence; each has a
+// good default. docs/configuration.md is made from these tags.
+type Config struct {
+	Data     string `name:"data" default:"./data" help:"directory of the databases, the pepper and the lock"`
+	Database string `name:"database" secret:"yes" help:"URL of a PostgreSQL server (postgres://…) that keeps the records; empty: SQLite in the data directory"`
+	Pepper   string `name:"pepper" secret:"yes" help:"the pepper itself, as in a pepper file; empty: it is read from pepper-path"`
+
+	PepperPath string `name:"pepper-path" help:"file that holds the pepper, mode 0600; empty: the file pepper in the data directory"`
+
+	Listen       string   `name:"listen" default:"127.0.0.1:8080" help:"address of the console, the management API and the verify API"`
+	Gateway      string   `name:"gateway" default:"127.0.0.1:8081" help:"address of the gateway; off: none"`
+	PublicURL    string   `name:"public-url" help:"URL at which people reach the console and the API; empty: http:// and the listen address"`
+	GatewayURL   string   `name:"gateway-url" help:"URL at which integrations reach the gateway; empty: http:// and the gateway address"`
+	TLSCert      string   `name:"tls-cert" help:"file of the TLS certificate chain (PEM) for both listeners; empty: plain HTTP"`
+	TLSKey       string   `name:"tls-key" help:"file of the TLS key (PEM)"`
+	TrustedProxy []string `name:"trusted-proxy" help:"address or network of a proxy in front of the gateway and the API whose X-Forwarded-For is believed; may be repeated"`
+	ForwardAuth  []string `name:"forward-auth-peer" default:"127.0.0.0/8,::1/128" help:"address or network of a proxy that may ask /authorize; may be repeated"`
+	Brand        string   `name:"brand" default:"pst" help:"first part of every secret: 2 to 16 of a-z and 0-9"`
+	CRM          bool     `name:"crm" help:"serve the built-in CRM data API as the upstream crm"`
+
+	Lease      time.Duration `name:"lease" default:"60s" help:"how long a node decides without the database, and the longest that a revocation takes when a node is cut off"`
+	BurstCalls int           `name:"burst-calls" default:"100" help:"calls that a key without a limit of its own may make in burst-seconds; 0: no limit"`
+	BurstSecs  int           `name:"burst-seconds" default:"10" help:"the seconds of burst-calls"`
+	DailyCalls int           `name:"daily-calls" default:"0" help:"calls a day of all keys of a new account together; 0: no limit"`
+
+	KeepActivity time.Duration `name:"keep-activity" default:"720h" help:"how long single calls are kept"`
+	LogLevel     string        `name:"log-level" default:"info" help:"debug, info, warn or error"`
+	LogFormat    string        `name:"log-format" default:"text" help:"text or json"`
+	StopTimeout  time.Duration `name:"stop-timeout" default:"20s" help:"how long calls under way may take when the server stops"`
+}
+
+// fields are the fields of Config with their names.
+func (c *Config) each(fn func(name string, f reflect.StructField, v reflect.Value) error) error {
+	v := reflect.ValueOf(c).Elem()
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if err := fn(f.Tag.Get("name"), f, v.Field(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flags registers a flag for each field; secrets have none, since arguments are seen by everyone on the machine.
+func (c *Config) flags(set *pflag.FlagSet, only ...string) {
+	c.each(func(name string, f reflect.StructField, v reflect.Value) error {
+		if len(only) > 0 && !strings.Contains(" "+strings.Join(only, " ")+" ", " "+name+" ") {
+			return nil
+		}
+		help, def := f.Tag.Get("help"), f.Tag.Get("default")
+		switch {
+		case f.Tag.Get("secret") != "" && name != "database":
+		case v.Kind() == reflect.Bool:
+			set.Bool(name, def == "true", help)
+		case v.Kind() == reflect.Int:
+			n, _ := strconv.Atoi(def)
+			set.Int(name, n, help)
+		case v.Kind() == reflect.Slice:
+			set.StringSlice(name, split(def), help)
+		case v.Type() == reflect.TypeFor[time.Duration]():
+			d, _ := time.ParseDuration(def)
+			set.Duration(name, d, help)
+		default:
+			set.String(name, def, help)
+		}
+		return nil
+	})
+}
+
+func split(s string) (out []string) {
+	for p := range strings.SplitSeq(s, ",") {
+		if p = strings.TrimSpace(p); p != "" {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func envName(name string) string {
+	return "POSTERN_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+// load fills c: defaults, then the file, then the environment, then flags that were given.
+func (c *Config) load(set *pflag.FlagSet, file string, getenv func(string) string) error {
+	fromFile, err := readConfigFile(file)
+	if err != nil {
+		return err
+	}
+	err = c.each(func(name string, f reflect.StructField, v reflect.Value) error {
+		if err := assign(v, f.Tag.Get("default")); err != nil {
+			panic(fmt.Sprintf("default of %s: %v", name, err))
+		}
+		if raw, ok := fromFile[name]; ok {
+			delete(fromFile, name)
+			if err := assign(v, raw); err != nil {
+				return fmt.Errorf("%s: %s: %w", file, name, err)
+			}
+		}
+		env := envName(name)
+		raw := getenv(env)
+		if from := getenv(env + "_FILE"); from != "" {
+			if raw != "" {
+				return fmt.Errorf("%s and %s_FILE are both set; set one", env, env)
+			}
+			text, err := os.ReadFile(from)
+			if err != nil {
+				return fmt.Errorf("%s_FILE: %w", env, err)
+			}
+			raw = strings.TrimSpace(string(text))
+		}
+		if raw != "" {
+			if err := assign(v, raw); err != nil {
+				return fmt.Errorf("%s: %w", env, err)
+			}
+		}
+		if fl := set.Lookup(name); fl != nil && fl.Changed {
+			text := fl.Value.String()
+			if s, ok := fl.Value.(pflag.SliceValue); ok {
+				text = strings.Join(s.GetSlice(), ",")
+			}
+			if err := assign(v, text); err != nil {
+				return fmt.Errorf("--%s: %w", name, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for name := range fromFile {
+		return fmt.Errorf("%s: there is no setting %q; see docs/configuration.md", file, name)
+	}
+	return c.check()
+}
+
+// readConfigFile reads a YAML file of settings: a mapping of names to values or lists of them.
+func readConfigFile(file string) (map[string]string, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the configuration file %s does not exist", file)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > 1<<20 {
+		return nil, fmt.Errorf("%s is larger than 1 MiB", file)
+	}
+	var raw map[string]any
+	if err := yaml.Unmarshal(text, &raw); err != nil {
+		return nil, fmt.Errorf("%s: %s", file, yaml.FormatError(err, false, true))
+	}
+	out := map[string]string{}
+	for k, v := range raw {
+		switch v := v.(type) {
+		case []any:
+			var parts []string
+			for _, p := range v {
+				parts = append(parts, fmt.Sprint(p))
+			}
+			out[k] = strings.Join(parts, ",")
+		case map[string]any:
+			return nil, fmt.Errorf("%s: %s takes a value, not a mapping", file, k)
+		default:
+			out[k] = fmt.Sprint(v)
+		}
+	}
+	return out, nil
+}
+
+func assign(v reflect.Value, s string) error {
+	switch v.Interface().(type) {
+	case string:
+		v.SetString(s)
+	case []string:
+		v.Set(reflect.ValueOf(split(s)))
+	case bool:
+		if s == "" {
+			s = "false"
+		}
+		b, err := strconv.ParseBool(s)
+		if err != nil {
+			return fmt.Errorf("%q is not true or false", s)
+		}
+		v.SetBool(b)
+	case int:
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			return fmt.Errorf("%q is not a whole number", s)
+		}
+		v.SetInt(int64(n))
+	case time.Duration:
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			return fmt.Errorf("%q is not a length of time such as 60s, 15m or 720h", s)
+		}
+		v.SetInt(int64(d))
+	default:
+		panic("a setting of type " + v.Type().String())
+	}
+	return nil
+}
+
+// check refuses what can't work, and names the setting.
+func (c *Config) check() error {
+	bad := func(name, format string, args ...any) error {
+		return fmt.Errorf("%s (%s): %s", name, envName(name), fmt.Sprintf(format, args...))
+	}
+	for name, addr := range map[string]string{"listen": c.Listen, "gateway": c.Gateway} {
+		if name == "gateway" && addr == "off" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return bad(name, "%q is not an address such as 127.0.0.1:8080", addr)
+		}
+	}
+	for name, u := range map[string]string{"public-url": c.PublicURL, "gateway-url": c.GatewayURL} {
+		if p, err := url.Parse(u); u != "" && (err != nil || p.Host == "" || (p.Scheme != "http" && p.Scheme != "https") || p.RawQuery != "") {
+			return bad(name, "%q is not a URL such as https://keys.example.org", u)
+		}
+	}
+	if c.Database != "" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
+		return bad("database", "want a URL that starts with postgres://")
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return bad("tls-cert", "tls-cert and tls-key go together")
+	}
+	if !postern.ValidBrand(c.Brand) {
+		return bad("brand", "%q is not 2 to 16 of a-z and 0-9, a letter first", c.Brand)
+	}
+	for name, list := range map[string][]string{"trusted-proxy": c.TrustedProxy, "forward-auth-peer": c.ForwardAuth} {
+		if _, err := prefixes(list); err != nil {
+			return bad(name, "%v", err)
+		}
+	}
+	switch {
+	case c.Lease < 5*time.Second || c.Lease > time.Hour:
+		return bad("lease", "from 5s to 1h, not %s", c.Lease)
+	case c.BurstCalls < 0 || c.BurstCalls > 1_000_000:
+		return bad("burst-calls", "from 0 to 1,000,000, not %d", c.BurstCalls)
+	case c.BurstSecs < 1 || c.BurstSecs > 3600:
+		return bad("burst-seconds", "from 1 to 3,600, not %d", c.BurstSecs)
+	case c.DailyCalls < 0:
+		return bad("daily-calls", "not below 0")
+	case c.KeepActivity < time.Hour:
+		return bad("keep-activity", "at least 1h, not %s", c.KeepActivity)
+	case c.StopTimeout < time.Second:
+		return bad("stop-timeout", "at least 1s, not %s", c.StopTimeout)
+	case c.LogFormat != "text" && c.LogFormat != "json":
+		return bad("log-format", "text or json, not %q", c.LogFormat)
+	case c.Data == "":
+		return bad("data", "name a directory")
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return bad("log-level", "debug, info, warn or error, not %q", c.LogLevel)
+	}
+	return nil
+}
+
+// prefixes reads addresses and networks.
+func prefixes(list []string) (out []netip.Prefix, err error) {
+	for _, s := range list {
+		if p, err := netip.ParsePrefix(s); err == nil {
+			out = append(out, p.Masked())
+			continue
+		}
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no address and no network such as 10.0.0.0/8", s)
+		}
+		out = append(out, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return out, nil
+}
+
+func (c *Config) pepperPath() string {
+	if c.PepperPath != "" {
+		return c.PepperPath
+	}
+	return filepath.Join(c.Data, "pepper")
+}
+
+func (c *Config) logger() *slog.Logger {
+	var level slog.Level
+	level.UnmarshalText([]byte(c.LogLevel))
+	opts := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, opts))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, opts))
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"postern.dev/postern/internal/cli"
+	"postern.dev/postern/internal/demo"
+	"postern.dev/postern/internal/node"
+)
+
+func demoCommand() *cobra.Command {
+	var cfg Config
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Run a whole Postern with a CRM behind it, filled with a made-up company",
+		Long: "Run a server with the built-in CRM data API behind its gateway, an account with a made-up\n" +
+			"company, three members and a few service keys, and print a call that works as pasted.\n\n" +
+			"Without --data everything is kept in a temporary directory, which is removed at the end.\n" +
+			"With it the demo goes on where it was; its own key gets a new secret at each start.",
+		Example: "  postern demo\n  postern demo --data ./demo",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cfg.load(cmd.Flags(), "", os.Getenv); err != nil {
+				return cli.Usage(err)
+			}
+			return runDemo(cmd, cfg)
+		},
+	}
+	cfg.flags(c.Flags(), "data", "listen", "gateway", "lease", "brand", "log-level", "log-format")
+	c.Flags().Lookup("data").DefValue = "a temporary directory"
+	c.Flags().Lookup("log-level").DefValue = "warn"
+	return c
+}
+
+func runDemo(cmd *cobra.Command, cfg Config) (err error) {
+	ctx := cmd.Context()
+	if !cmd.Flags().Changed("data") && os.Getenv(envName("data")) == "" {
+		if cfg.Data, err = os.MkdirTemp("", "postern-demo-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(cfg.Data)
+	}
+	if !cmd.Flags().Changed("log-level") && os.Getenv(envName("log-level")) == "" {
+		cfg.LogLevel = "warn"
+	}
+	cfg.CRM = true
+	ls, err := demoListen(cmd, cfg)
+	if err != nil {
+		return err
+	}
+	defer ls.close()
+	n, err := node.Open(ctx, cfg.node(ls))
+	if err != nil {
+		return err
+	}
+	spin := cli.Spinner(cmd, "Making a company")
+	shown, err := demo.Prepare(ctx, n, time.Now().UTC())
+	spin.Done()
+	if err != nil {
+		return errors.Join(err, n.Close())
+	}
+	return n.Run(ctx, ls.listeners(), cfg.StopTimeout, func() { printDemo(cmd.OutOrStdout(), n, shown) })
+}
+
+// demoListen takes the default addresses, or any free ones where those are in use and were not asked for.
+func demoListen(cmd *cobra.Command, cfg Config) (sockets, error) {
+	pick := func(name, addr string) (net.Listener, error) {
+		l, err := net.Listen("tcp", addr)
+		if err != nil && !cmd.Flags().Changed(name) && os.Getenv(envName(name)) == "" {
+			return net.Listen("tcp", "127.0.0.1:0")
+		}
+		return l, err
+	}
+	admin, err := pick("listen", cfg.Listen)
+	if err != nil {
+		return sockets{}, fmt.Errorf("listen (%s): %w", envName("listen"), err)
+	}
+	gateway, err := pick("gateway", cfg.Gateway)
+	if err != nil {
+		admin.Close()
+		return sockets{}, fmt.Errorf("gateway (%s): %w", envName("gateway"), err)
+	}
+	return sockets{admin, gateway}, nil
+}
+
+func printDemo(w io.Writer, n *node.Node, d demo.Shown) {
+	cfg := n.Config
+	fmt.Fprintf(w, `
+Postern is running.
+
+  Console and API   %s
+  Gateway           %s  (the CRM data API is behind it)
+  Data              %s
+
+%s: %s.
+
+Read deals through the gateway, as a nightly job would:
+
+  curl -H 'Authorization: Bearer %s' \
+    '%s/crm/v3/objects/deals?limit=3'
+
+The key %s holds %s and nothing else, so this is refused:
+
+  curl -H 'Authorization: Bearer %s' \
+    '%s/crm/v3/objects/contacts?limit=3'
+
+Sign in on the command line as %s, a super admin. Paste this personal
+access key when asked:
+
+  go run ./cmd/postern login --server %s
+  %s
+
+Then see what was called, and make a key of your own:
+
+  go run ./cmd/postern activity
+  go run ./cmd/postern keys create my-first-key --scope crm.objects.deals.read
+
+Press Ctrl-C to stop.
+`, cfg.PublicURL, cfg.GatewayURL, cfg.Data, d.Account, d.Summary, d.KeySecret.Reveal(), cfg.GatewayURL, d.KeyName, d.KeyScope,
+		d.KeySecret.Reveal(), cfg.GatewayURL, d.Admin, cfg.PublicURL, d.AdminSecret.Reveal())
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"postern.dev/postern"
+	"postern.dev/postern/internal/cli"
+	"postern.dev/postern/internal/node"
+)
+
+func serveCommand() *cobra.Command {
+	var cfg Config
+	var file string
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: "Run the server: the management API, the verify API and the gateway.\n\n" +
+			"Where nothing is set up yet, it prints a set-up link that works once, for an hour.",
+		Example: "  postern serve --data /var/lib/postern\n" +
+			"  postern serve --config postern.yaml --database postgres://postern@db/postern",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cfg.load(cmd.Flags(), file, os.Getenv); err != nil {
+				return cli.Usage(err)
+			}
+			return serve(cmd.Context(), cmd, cfg)
+		},
+	}
+	c.Flags().StringVar(&file, "config", os.Getenv("POSTERN_CONFIG"), "YAML file of settings (POSTERN_CONFIG)")
+	cfg.flags(c.Flags())
+	return c
+}
+
+func serve(ctx context.Context, cmd *cobra.Command, cfg Config) error {
+	ls, err := listen(cfg)
+	if err != nil {
+		return err
+	}
+	defer ls.close()
+	n, err := node.Open(ctx, cfg.node(ls))
+	if err != nil {
+		return err
+	}
+	fresh, err := n.Keyring.NeedsSetup(ctx)
+	if err != nil {
+		return errors.Join(err, n.Close())
+	}
+	if fresh {
+		link, until, err := n.Keyring.SetupLink(ctx)
+		if err != nil {
+			return errors.Join(err, n.Close())
+		}
+		// To the terminal and not to the log: it is a secret.
+		fmt.Fprintf(cmd.ErrOrStderr(), "\nThis server has no account yet. Set it up here (works once, until %s):\n\n  %s/setup/%s\n\n",
+			until.Local().Format("15:04"), n.Config.PublicURL, link.Reveal())
+	}
+	return n.Run(ctx, ls.listeners(), cfg.StopTimeout)
+}
+
+// sockets are the listeners of a server, taken before anything else: an address
+// that is in use is told at once, and port 0 has become a number.
+type sockets struct{ admin, gateway net.Listener }
+
+func listen(cfg Config) (s sockets, err error) {
+	if s.admin, err = net.Listen("tcp", cfg.Listen); err != nil {
+		return s, fmt.Errorf("listen (%s): %w", envName("listen"), err)
+	}
+	if cfg.Gateway != "off" {
+		if s.gateway, err = net.Listen("tcp", cfg.Gateway); err != nil {
+			s.close()
+			return s, fmt.Errorf("gateway (%s): %w", envName("gateway"), err)
+		}
+	}
+	return s, nil
+}
+
+func (s sockets) listeners() node.Listeners {
+	return node.Listeners{Admin: s.admin, Gateway: s.gateway}
+}
+
+func (s sockets) close() {
+	for _, l := range []net.Listener{s.admin, s.gateway} {
+		if l != nil {
+			l.Close()
+		}
+	}
+}
+
+// node turns settings into what a node takes.
+func (c *Config) node(s sockets) node.Config {
+	scheme := "http://"
+	if c.TLSCert != "" {
+		scheme = "https://"
+	}
+	public, gateway := c.PublicURL, c.GatewayURL
+	if public == "" {
+		public = scheme + s.admin.Addr().String()
+	}
+	if gateway == "" && s.gateway != nil {
+		gateway = scheme + s.gateway.Addr().String()
+	}
+	proxies, _ := prefixes(c.TrustedProxy)
+	peers, _ := prefixes(c.ForwardAuth)
+	n := node.Config{Data: c.Data, Database: c.Database, Pepper: c.Pepper, PepperPath: c.pepperPath(), Brand: c.Brand,
+		PublicURL: public, GatewayURL: gateway, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Proxies: proxies, ForwardPeers: peers,
+		CRM: c.CRM, Lease: c.Lease, DailyLimit: int64(c.DailyCalls), KeepActivity: c.KeepActivity, Version: versionText(), Log: c.logger()}
+	if c.BurstCalls > 0 {
+		n.Burst = postern.Rate{Calls: int64(c.BurstCalls), Per: time.Duration(c.BurstSecs) * time.Second}
+	}
+	return n
+}
+
+func configCommand() *cobra.Command {
+	var cfg Config
+	var file string
+	c := &cobra.Command{Use: "config", Short: "Check the settings and list them"}
+	check := &cobra.Command{
+		Use:     "check",
+		Short:   "Check the settings without starting anything",
+		Example: "  postern config check --config postern.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cfg.load(cmd.Flags(), file, os.Getenv); err != nil {
+				return cli.Usage(err)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "The settings are sound.")
+			return nil
+		},
+	}
+	check.Flags().StringVar(&file, "config", os.Getenv("POSTERN_CONFIG"), "YAML file of settings (POSTERN_CONFIG)")
+	cfg.flags(check.Flags())
+	c.AddCommand(check)
+	return c
+}

@@ -1,0 +1,119 @@
+package node
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"postern.dev/postern"
+	"postern.dev/postern/internal/door"
+	"postern.dev/postern/internal/door/identity"
+	"postern.dev/postern/internal/gateway"
+	"postern.dev/postern/internal/httpapi"
+	"postern.dev/postern/internal/keyring"
+)
+
+// doors are the ways in, and what must run for them.
+type doors struct {
+	door     *door.Door
+	identity *identity.Issuer
+	proxy    *gateway.Gateway
+	admin    http.Handler
+	gateway  http.Handler
+	workers  map[string]func(context.Context) error
+
+	moved chan struct{} // signalled when an upstream changed
+}
+
+// openDoors builds the doors over the rooms.
+func (n *Node) openDoors() (err error) {
+	cfg, d := n.Config, &n.doors
+	d.moved = make(chan struct{}, 1)
+	if d.door, err = door.New(door.Config{Verifier: n.Verifier, TrustedProxies: cfg.Proxies, DocsURL: cfg.PublicURL + "/docs", Log: cfg.Log}); err != nil {
+		return err
+	}
+	if d.identity, err = identity.New(identity.Config{Verifier: n.Verifier, Pepper: n.Pepper, Issuer: cfg.PublicURL}); err != nil {
+		return err
+	}
+	builtin := map[string]http.Handler{}
+	if n.CRM != nil {
+		builtin[keyring.BuiltinURL+"crm"] = n.CRM.Handler()
+	}
+	if d.proxy, err = gateway.New(gateway.Config{Door: d.door, Identity: d.identity, Builtin: builtin, Log: cfg.Log}); err != nil {
+		return err
+	}
+	d.gateway = d.proxy
+	if err := n.readUpstreams(context.Background()); err != nil {
+		return err
+	}
+	api, err := httpapi.New(httpapi.Config{Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Door: d.door,
+		PublicURL: cfg.PublicURL, GatewayURL: cfg.GatewayURL, Version: cfg.Version, Now: cfg.Now, Log: cfg.Log})
+	if err != nil {
+		return err
+	}
+	d.admin, err = n.adminMux(api)
+	d.workers = map[string]func(context.Context) error{"gateway": d.proxy.Run, "upstreams": n.followUpstreams}
+	return err
+}
+
+// adminMux puts the doors that speak protocols of others beside the management API.
+func (n *Node) adminMux(api http.Handler) (http.Handler, error) {
+	d := &n.doors
+	authorize, err := httpapi.AuthorizeHandler(httpapi.AuthorizeConfig{Door: d.door, Identity: d.identity, Peers: n.Config.ForwardPeers})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", api)
+	mux.Handle("/v1/verify", httpapi.VerifyHandler(d.door))
+	mux.Handle("/authorize", authorize)
+	mux.Handle("/authorize/", authorize)
+	mux.Handle("/oauth/introspect", httpapi.IntrospectHandler(d.door, n.Config.PublicURL))
+	mux.Handle("/.well-known/jwks.json", d.identity.JWKS())
+	return mux, nil
+}
+
+// readUpstreams tells the doors of the upstreams as they are now. Those whose
+// compiled-in API isn't served by this node are left out.
+func (n *Node) readUpstreams(ctx context.Context) error {
+	ups, err := n.DB.Upstreams(ctx)
+	if err != nil {
+		return err
+	}
+	ups = slices.DeleteFunc(ups, func(u postern.Upstream) bool {
+		return strings.HasPrefix(u.URL, keyring.BuiltinURL) && n.CRM == nil
+	})
+	n.doors.door.Set(ups)
+	return n.doors.proxy.Set(ups)
+}
+
+// followUpstreams reads the upstreams anew whenever one changed.
+func (n *Node) followUpstreams(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.doors.moved:
+			if err := n.readUpstreams(ctx); err != nil && ctx.Err() == nil {
+				n.Config.Log.Error("can't read the upstreams", "err", err)
+			}
+		}
+	}
+}
+
+// applied is told of changes once verification goes by them; none at all means
+// that anything may have changed. It must not block.
+func (n *Node) applied(changes []postern.Change) {
+	if n.doors.proxy == nil {
+		return
+	}
+	n.doors.identity.Applied(changes)
+	n.doors.proxy.Applied(changes)
+	if len(changes) == 0 || slices.ContainsFunc(changes, func(c postern.Change) bool { return c.Kind == postern.ChangeCatalog }) {
+		select {
+		case n.doors.moved <- struct{}{}:
+		default:
+		}
+	}
+}

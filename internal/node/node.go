@@ -1,0 +1,183 @@
+// Package node is one running Postern: the records, the keyring, verification,
+// activity and the doors, put together. cmd/postern starts one from its
+// configuration; tests start one as they need it.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"postern.dev/postern"
+	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/catalog"
+	"postern.dev/postern/internal/crm"
+	"postern.dev/postern/internal/httpapi"
+	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/store"
+	"postern.dev/postern/internal/verify"
+)
+
+// Config is how a node shall be. Data is needed; the rest has good zero values.
+type Config struct {
+	Data       string // directory of the databases and the lock
+	Database   string // URL of a PostgreSQL server; empty: SQLite in Data
+	Pepper     string // the pepper itself; empty: it is read from PepperPath
+	PepperPath string // made where no database is there yet; empty: "pepper" in Data
+	Brand      string
+
+	PublicURL    string // where people reach the console and the API
+	GatewayURL   string // where integrations reach the gateway
+	TLSCert      string // files of the listeners' TLS certificate and key; empty: plain HTTP
+	TLSKey       string
+	Proxies      []netip.Prefix
+	ForwardPeers []netip.Prefix
+
+	CRM          bool // serve the built-in CRM data API as the upstream "crm"
+	Lease        time.Duration
+	Burst        postern.Rate
+	DailyLimit   int64 // of new accounts
+	KeepActivity time.Duration
+
+	Version string
+	Now     func() time.Time // tests set it; verification keeps to the system's clocks
+	Log     *slog.Logger
+}
+
+// Node is a server that is put together and not yet running.
+type Node struct {
+	Config   Config
+	DB       *store.DB
+	Pepper   *postern.Pepper
+	Keyring  *keyring.Keyring
+	Verifier *verify.Verifier
+	Activity *activity.Log
+	CRM      *crm.Service // nil where it isn't served
+
+	doors   doors
+	release func()
+}
+
+// Open takes the data directory, opens the databases and puts a node together.
+// Nothing is decided before Run.
+func Open(ctx context.Context, cfg Config) (n *Node, err error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+	}
+	if cfg.Brand == "" {
+		cfg.Brand = postern.DefaultBrand
+	}
+	n = &Node{Config: cfg}
+	defer func() {
+		if err != nil {
+			n.Close()
+		}
+	}()
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	if n.release, err = lockDir(cfg.Data); err != nil {
+		return nil, err
+	}
+	if err := n.openPepper(); err != nil {
+		return nil, err
+	}
+	if n.DB, err = store.OpenDB(ctx, n.target("postern.db"), cfg.Log); err != nil {
+		return nil, err
+	}
+	if err := checkPepper(ctx, n.DB, n.Pepper); err != nil {
+		return nil, err
+	}
+	if err := n.openRooms(ctx); err != nil {
+		return nil, err
+	}
+	return n, n.openDoors()
+}
+
+// target is where a database is: a file in the data directory, or the one PostgreSQL server.
+func (n *Node) target(file string) string {
+	if n.Config.Database != "" {
+		return n.Config.Database
+	}
+	return filepath.Join(n.Config.Data, file)
+}
+
+func (n *Node) openPepper() (err error) {
+	if n.Config.Pepper != "" {
+		n.Pepper, err = postern.ParsePepper(n.Config.Pepper)
+		return err
+	}
+	path := n.Config.PepperPath
+	if path == "" {
+		path = filepath.Join(n.Config.Data, "pepper")
+	}
+	// Over existing data a new pepper would make every key useless. Whether a
+	// PostgreSQL database has data is found out by its fingerprint, after opening.
+	_, missing := os.Stat(filepath.Join(n.Config.Data, "postern.db"))
+	fresh := n.Config.Database == "" && errors.Is(missing, os.ErrNotExist)
+	if n.Config.Database != "" {
+		if fresh, err = store.Empty(context.Background(), n.Config.Database); err != nil {
+			return err
+		}
+	}
+	n.Pepper, err = LoadPepper(path, fresh)
+	return err
+}
+
+// openRooms opens what stands behind the doors.
+func (n *Node) openRooms(ctx context.Context) (err error) {
+	cfg := n.Config
+	own, err := httpapi.OwnCatalog()
+	if err != nil {
+		return fmt.Errorf("node: the catalog of Postern's own API: %w", err)
+	}
+	n.Activity, err = activity.Open(ctx, activity.Config{Target: n.target("activity.db"), Now: cfg.Now, Logger: cfg.Log, Brand: cfg.Brand,
+		KeepCalls: cfg.KeepActivity, DayStart: func(a postern.AccountID, at postern.Micros) postern.Micros { return n.Verifier.DayStart(a, at) }})
+	if err != nil {
+		return err
+	}
+	n.Verifier, err = verify.New(verify.Config{Store: VerifyStore(n.DB, own), Pepper: n.Pepper, Brand: cfg.Brand, Shared: n.DB.Engine == store.Postgres,
+		Lease: cfg.Lease, Burst: cfg.Burst, Sink: n.Activity, Applied: n.applied, Log: cfg.Log})
+	if err != nil {
+		return err
+	}
+	n.Keyring = keyring.New(keyring.Config{DB: n.DB, Pepper: n.Pepper, Brand: cfg.Brand, Now: cfg.Now, Builtin: []*catalog.Catalog{own},
+		DefaultRate: cfg.Burst, Logger: cfg.Log, Applied: func(ctx context.Context, seq int64) {
+			// A change is in force here before its answer leaves. Where that fails, the
+			// feed loop follows, and the receipt says that it is awaited.
+			if err := n.Verifier.CatchUp(context.WithoutCancel(ctx), seq); err != nil {
+				cfg.Log.WarnContext(ctx, "a change is not yet in force on this node", "seq", seq, "err", err)
+			}
+		}})
+	if cfg.CRM {
+		return n.openCRM(ctx)
+	}
+	return nil
+}
+
+// Close closes the databases and gives the data directory back. Run does so too when it returns.
+func (n *Node) Close() error {
+	var errs []error
+	if n.CRM != nil {
+		errs = append(errs, n.CRM.Close())
+	}
+	if n.Activity != nil {
+		errs = append(errs, n.Activity.Close())
+	}
+	if n.DB != nil {
+		errs = append(errs, n.DB.Close())
+	}
+	if n.release != nil {
+		n.release()
+	}
+	*n = Node{Config: n.Config}
+	return errors.Join(errs...)
+}

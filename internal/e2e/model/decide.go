@@ -1,0 +1,169 @@
+package model
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// The reasons of decisions, as the API spells them.
+const (
+	Allowed           = "allowed"
+	Public            = "public"
+	NoCredential      = "no_credential"
+	Malformed         = "malformed"
+	WrongKind         = "wrong_kind"
+	UnknownKey        = "unknown_key"
+	Retired           = "retired"
+	Revoked           = "revoked"
+	Expired           = "expired"
+	NotYetValid       = "not_yet_valid"
+	Paused            = "paused"
+	AccountSuspended  = "account_suspended"
+	AddressNotAllowed = "address_not_allowed"
+	UnknownOperation  = "unknown_operation"
+	MethodNotAllowed  = "method_not_allowed"
+	Uncovered         = "uncovered"
+	InsufficientScope = "insufficient_scope"
+)
+
+// Call is what somebody presents, and what for.
+type Call struct {
+	Secret *Secret
+	// Without a Secret: why what is presented instead is none, such as NoCredential.
+	Instead string
+
+	Own          bool   // to Postern's own API
+	Method, Path string // or Scopes, or neither
+	Scopes       []string
+	IP           netip.Addr
+}
+
+// Answer is what a decision may be. Of several reasons that hold, any may be told.
+type Answer struct {
+	Allowed   bool
+	Reasons   []string
+	Which     string     // "current" or "previous", where the secret works or did
+	Operation *Operation // where it comes to that
+	Missing   [][]string // the ways that lack the fewest scopes: one of these is told
+}
+
+// Decide says what the answer to a call must be: recognize the secret, look where
+// the call comes from, find what it asks for, and see whether that is held.
+func (w *World) Decide(c Call) (a Answer) {
+	op, known := w.operation(c)
+	if op != nil && op.Public {
+		a.Allowed, a.Reasons, a.Operation = true, []string{Public, Allowed}, op
+		return a
+	}
+	if c.Secret == nil {
+		a.Reasons = []string{c.Instead}
+		return a
+	}
+	if a.Which, a.Reasons = w.recognize(c.Secret); len(a.Reasons) > 0 {
+		return a
+	}
+	if k := c.Secret.Key; k != nil && len(k.Networks) > 0 && !within(k.Networks, c.IP) && w.Bug != BugNetworksIgnored {
+		a.Reasons = []string{AddressNotAllowed}
+		return a
+	}
+	a.Operation = op
+	switch {
+	case c.Path == "":
+		w.permit(&a, c.Secret, scopesAsked(c))
+	case !known:
+		a.Reasons = []string{UnknownOperation}
+	case op == nil:
+		a.Reasons = []string{MethodNotAllowed}
+	case len(op.Ways) == 0:
+		a.Reasons = []string{Uncovered}
+	default:
+		w.permit(&a, c.Secret, op.Ways)
+	}
+	return a
+}
+
+func (w *World) operation(c Call) (*Operation, bool) {
+	switch {
+	case c.Path == "":
+		return nil, false
+	case c.Own:
+		return w.Own.find(c.Method, c.Path)
+	}
+	return w.Catalog.find(c.Method, c.Path)
+}
+
+func scopesAsked(c Call) []Way {
+	return []Way{{Scopes: c.Scopes, Kinds: []string{ServiceKey, PersonalKey}}}
+}
+
+// recognize tells which secret it is, and why it doesn't work, if it doesn't.
+func (w *World) recognize(s *Secret) (which string, reasons []string) {
+	add := func(wrong bool, reason string) {
+		if wrong {
+			reasons = append(reasons, reason)
+		}
+	}
+	if p := s.Personal; p != nil {
+		add(p.Ended, Revoked)
+		add(over(w, p.ExpiresAt.IsZero(), p.ExpiresAt.Compare(w.Now)), Expired)
+		add(p.Member.Account.Suspended, AccountSuspended)
+		return "current", reasons
+	}
+	k := s.Key
+	switch {
+	case s == k.Current:
+		which = "current"
+	case s == k.Previous:
+		which = "previous"
+		add(w.Now.After(k.PreviousUntil) || w.Now.Equal(k.PreviousUntil) && w.Bug != BugGraceLingers, Retired)
+	default:
+		return "", []string{UnknownKey}
+	}
+	add(k.Deleted, UnknownKey) // its record may be gone
+	add(k.ended(), Revoked)
+	add(over(w, k.ExpiresAt.IsZero(), k.ExpiresAt.Compare(w.Now)), Expired)
+	add(w.Now.Before(k.NotBefore), NotYetValid)
+	add(!k.PausedAt.IsZero(), Paused)
+	add(k.Account.Suspended, AccountSuspended)
+	return which, reasons
+}
+
+// over reports whether an end has come; at the end itself it has.
+func over(w *World, never bool, end int) bool {
+	return !never && (end < 0 || end == 0 && w.Bug != BugExpiryLingers)
+}
+
+// permit decides whether what a secret holds is all that one of the ways asks.
+func (w *World) permit(a *Answer, s *Secret, ways []Way) {
+	kind, held := PersonalKey, []string(nil)
+	if s.Key != nil {
+		kind, held = ServiceKey, s.Key.Scopes
+	} else {
+		held = w.does(s.Personal)
+	}
+	admitted := false
+	for i, way := range ways {
+		if !slices.Contains(way.Kinds, kind) || i > 0 && w.Bug == BugFirstWayOnly {
+			continue
+		}
+		admitted = true
+		var missing []string
+		for _, scope := range way.Scopes {
+			if !slices.Contains(held, scope) && !slices.Contains(w.Catalog.Implicit, scope) {
+				missing = append(missing, scope)
+			}
+		}
+		if len(missing) == 0 || w.Bug == BugAnyScopeOpens && len(missing) < len(way.Scopes) {
+			a.Allowed, a.Reasons, a.Missing = true, []string{Allowed}, nil
+			return
+		}
+		a.Missing = append(a.Missing, sorted(missing))
+	}
+	if !admitted {
+		a.Reasons = []string{WrongKind}
+		return
+	}
+	a.Reasons = []string{InsufficientScope}
+	fewest := slices.MinFunc(a.Missing, func(x, y []string) int { return len(x) - len(y) })
+	a.Missing = slices.DeleteFunc(a.Missing, func(m []string) bool { return len(m) > len(fewest) })
+}

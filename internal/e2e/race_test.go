@@ -1,0 +1,6 @@
+//go:build race
+
+package e2e
+
+// raceEnabled says that the binary is built with the race detector, as its tests are.
+const raceEnabled = true

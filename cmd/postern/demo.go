@@ -114,7 +114,7 @@ The key %s holds %s and nothing else, so this is refused:
 Sign in on the command line as %s, a super admin. Paste this personal
 access key when asked:
 
-  go run ./cmd/postern login --server %s
+  go run ./cmd/postern login %s
   %s
 
 Then see what was called, and make a key of your own:

@@ -82,7 +82,7 @@ func (a *app) accountsCreate() *cobra.Command {
 	f.String("admin-email", "", "e-mail address of its first super admin")
 	f.String("admin-name", "", "their name; unless given the part of the address before @")
 	f.String("time-zone", "", "where its days begin, such as Europe/London; unless given UTC")
-	f.Int("daily-limit", 0, "the most calls a day of all its credentials together; 0: no limit")
+	f.Int("daily-limit", 0, "the most calls a day of all its credentials together; 0: the server's default")
 	f.String("secret-out", "", "write the invitation to this new file, and don't show it")
 	return cmd
 }

@@ -12,7 +12,7 @@ import (
 type NewAccount struct {
 	Name       string
 	TimeZone   string // IANA name; empty is UTC
-	DailyLimit int64  // calls a day of all its keys together; 0 is none
+	DailyLimit int64  // calls a day of all its keys together; 0 is the server's default for new accounts
 	Number     int64  // its public number; 0 gives the next
 	// AdminEmail and AdminName are its first super admin, who is invited.
 	AdminEmail, AdminName string
@@ -27,7 +27,10 @@ func (c *change) account(in NewAccount, operator bool) (a postern.Account, err e
 		return a, err
 	}
 	if in.DailyLimit < 0 {
-		return a, postern.Invalidf("dailyLimit", "A daily limit can't be negative; 0 is none.")
+		return a, postern.Invalidf("dailyLimit", "A daily limit can't be negative; 0 is the server's default.")
+	}
+	if a.DailyLimit == 0 {
+		a.DailyLimit = c.kr.cfg.DailyLimit
 	}
 	if err := c.InsertAccount(c.ctx, &a); err != nil {
 		return a, err

@@ -32,7 +32,9 @@ type Config struct {
 	Builtin []*catalog.Catalog
 	// DefaultRate is the burst limit of a key that has none of its own.
 	DefaultRate postern.Rate
-	Logger      *slog.Logger
+	// DailyLimit is the most calls a day of a new account that is given none of its own; 0 is none.
+	DailyLimit int64
+	Logger     *slog.Logger
 }
 
 // Keyring makes changes. Its methods may be called at once from many goroutines.
@@ -130,18 +132,20 @@ func because(why string) func(*postern.AuditEntry) {
 	return func(e *postern.AuditEntry) { e.Reason = why }
 }
 
-// member reads the acting member afresh and checks that they may do something.
-// The system itself, which no door can be, may do everything.
+// member reads the acting member afresh and checks that they may do something;
+// an empty permission asks only for being a member. The system itself, which no
+// door can be, may do everything.
 func (c *change) member(p postern.Permission) (*postern.Member, error) {
-	return readMember(c.ctx, c.Tx, c.by, p)
+	return c.kr.readMember(c.ctx, c.Tx, c.by, p)
 }
 
 type memberReader interface {
 	MemberOf(context.Context, postern.AccountID, postern.MemberID) (postern.Member, error)
 	Account(context.Context, postern.AccountID) (postern.Account, error)
+	PersonalKey(context.Context, postern.AccountID, postern.KeyID) (store.PersonalKey, error)
 }
 
-func readMember(ctx context.Context, q memberReader, by postern.Actor, p postern.Permission) (*postern.Member, error) {
+func (kr *Keyring) readMember(ctx context.Context, q memberReader, by postern.Actor, p postern.Permission) (*postern.Member, error) {
 	if by.System != "" {
 		role, _ := postern.BuiltinRole(postern.RoleSuperAdmin)
 		return &postern.Member{AccountID: by.AccountID, Name: "Postern", Role: role}, nil
@@ -150,14 +154,30 @@ func readMember(ctx context.Context, q memberReader, by postern.Actor, p postern
 		return nil, postern.Errorf(postern.CodeForbidden, "Only a member can do this. Use a personal access key: postern login.")
 	}
 	m, err := q.MemberOf(ctx, by.AccountID, by.MemberID)
-	if errors.Is(err, postern.CodeNotFound) {
+	if errors.Is(err, postern.CodeNotFound) || err == nil && !m.RemovedAt.IsZero() {
 		return nil, postern.Errorf(postern.CodeForbidden, "You are not a member of this account.")
 	}
 	if err != nil {
 		return nil, err
 	}
-	if !m.Can(p) {
-		e := postern.Errorf(postern.CodeForbidden, "Your role, %s, does not include the permission %s. Ask an admin of the account for it.", m.Role.Name, p)
+	a, err := q.Account(ctx, by.AccountID)
+	if err != nil {
+		return nil, err
+	}
+	if !a.SuspendedAt.IsZero() {
+		return nil, postern.Errorf(postern.CodeForbidden, "This account is suspended. Ask whoever operates this server.")
+	}
+	who := "Your role, " + m.Role.Name + ","
+	if by.KeyID != "" {
+		if m.Can(p) {
+			who = "The personal access key that you use"
+		}
+		if err := kr.throughKey(ctx, q, by, &m); err != nil {
+			return nil, err
+		}
+	}
+	if p != "" && !m.Can(p) {
+		e := postern.Errorf(postern.CodeForbidden, "%s does not include the permission %s. Ask an admin of the account for it.", who, p)
 		e.Scopes = []postern.Scope{p}
 		return nil, e
 	}
@@ -166,7 +186,7 @@ func readMember(ctx context.Context, q memberReader, by postern.Actor, p postern
 
 // reader checks that someone may read something.
 func (kr *Keyring) reader(ctx context.Context, by postern.Actor, p postern.Permission) error {
-	_, err := readMember(ctx, kr.db, by, p)
+	_, err := kr.readMember(ctx, kr.db, by, p)
 	return err
 }
 

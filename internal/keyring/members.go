@@ -52,8 +52,14 @@ func (c *change) invite(m *postern.Member, a postern.AccountID, in NewMember) (o
 	if err != nil {
 		return out, err
 	}
-	role, err := c.appointable(m, a, in.RoleID, in.Scopes)
+	if err := checkGrants(in.Scopes); err != nil {
+		return out, err
+	}
+	role, err := c.Role(c.ctx, a, in.RoleID)
 	if err != nil {
+		return out, noRole(in.RoleID)
+	}
+	if err := outranks(m, role, in.Scopes, "invite this member"); err != nil {
 		return out, err
 	}
 	mem := postern.Member{ID: postern.MemberID(postern.NewID("mem")), AccountID: a, Email: email, Name: name, Role: role, Scopes: in.Scopes, CreatedAt: c.now}
@@ -91,8 +97,8 @@ func (kr *Keyring) ReinviteMember(ctx context.Context, by postern.Actor, id post
 			return err
 		}
 		// Who gets the invitation gets in as that member, with all that they may do.
-		if !postern.MayAppoint(m, who.Role, who.Scopes) {
-			return tooMuch(who.Role)
+		if err := outranks(m, who.Role, who.Scopes, "invite this member anew"); err != nil {
+			return err
 		}
 		if out, err = c.invitation(*who); err != nil {
 			return err
@@ -102,27 +108,74 @@ func (kr *Keyring) ReinviteMember(ctx context.Context, by postern.Actor, id post
 	return out, err
 }
 
-func tooMuch(r postern.Role) error {
-	return postern.Errorf(postern.CodeInsufficientScope, "You can't give the role %s with these scopes: it holds more than you do. You can only give what you hold.", r.Name)
-}
-
-func (c *change) appointable(m *postern.Member, a postern.AccountID, id postern.RoleID, scopes postern.Grants) (postern.Role, error) {
-	if len(scopes) > postern.MaxScopesPerKey {
-		return postern.Role{}, postern.Invalidf("scopes", "At most %d scopes can be named.", postern.MaxScopesPerKey)
+// outranks checks that m holds all that a role with these scopes, nil for the
+// role's own, holds: else m may neither give it nor take it away.
+func outranks(m *postern.Member, r postern.Role, scopes postern.Grants, doing string) error {
+	if postern.MayAppoint(m, r, scopes) {
+		return nil
 	}
-	for _, g := range scopes {
-		if !postern.ValidGrant(g) {
-			return postern.Role{}, postern.Invalidf("scopes", "%q is no scope; write an exact name, or a prefix such as crm.objects.*", g)
+	held := r.Grants
+	if scopes != nil {
+		held = scopes
+	}
+	var missing []postern.Scope
+	for _, p := range r.Permissions {
+		if !m.Can(p) {
+			missing = append(missing, p)
 		}
 	}
-	role, err := c.Role(c.ctx, a, id)
-	if err != nil {
-		return role, postern.Invalidf("role", "There is no role %q. See the roles with: postern members roles", string(id))
+	for _, g := range held {
+		if !m.Holds().CoversGrants(postern.Grants{g}) {
+			missing = append(missing, postern.Scope(g))
+		}
 	}
-	if !postern.MayAppoint(m, role, scopes) {
-		return role, tooMuch(role)
+	missing = postern.SortScopes(missing)
+	e := postern.Errorf(postern.CodeInsufficientScope, "You can't %s: the role %s with these scopes holds more than you do: %s.", doing, r.Name, joinScopes(missing))
+	e.Scopes = missing
+	return e
+}
+
+func noRole(id postern.RoleID) error {
+	return postern.Invalidf("role", "There is no role %q. See the roles with: postern members roles", string(id))
+}
+
+// mayHand refuses a change of a member that hands out what m lacks. What the
+// member has already is not handed out.
+func mayHand(m, was, is *postern.Member) error {
+	role, scopes := is.Role, is.Holds()
+	if was.Role.ID == is.Role.ID {
+		role.Permissions = nil
+		if sameGrants(was.Holds(), is.Holds()) {
+			scopes = nil
+		}
 	}
-	return role, nil
+	if scopes == nil {
+		scopes = postern.Grants{}
+	}
+	return outranks(m, role, scopes, "change this member")
+}
+
+func checkGrants(g postern.Grants) error {
+	if len(g) > postern.MaxScopesPerKey {
+		return postern.Invalidf("scopes", "At most %d scopes can be named.", postern.MaxScopesPerKey)
+	}
+	for _, p := range g {
+		if !postern.ValidGrant(p) {
+			return postern.Invalidf("scopes", "%q is no scope; write an exact name, or a prefix such as crm.objects.*", p)
+		}
+	}
+	return nil
+}
+
+func sameGrants(a, b postern.Grants) bool {
+	x, y := slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
+	return slices.Equal(slices.Compact(x), slices.Compact(y))
+}
+
+func sameMember(a, b *postern.Member) bool { return a.Name == b.Name && sameRights(a, b) }
+
+func sameRights(a, b *postern.Member) bool {
+	return a.Role.ID == b.Role.ID && (a.Scopes == nil) == (b.Scopes == nil) && sameGrants(a.Scopes, b.Scopes)
 }
 
 func (c *change) liveMember(a postern.AccountID, id postern.MemberID) (*postern.Member, error) {
@@ -161,31 +214,36 @@ func (kr *Keyring) EditMember(ctx context.Context, by postern.Actor, id postern.
 		if in.IfRevision != 0 && in.IfRevision != who.Revision {
 			return postern.Errorf(postern.CodePrecondition, "The member was changed by someone else in the meantime. Read them again, and repeat your change.")
 		}
-		facts := memberFacts(who)
-		wasSuper := who.Role.ID == postern.RoleSuperAdmin
+		was := *who
 		if in.Name != nil {
 			if who.Name, err = text("name", *in.Name, postern.MaxNameLen, true); err != nil {
 				return err
 			}
 		}
 		if in.Scopes != nil {
+			if err := checkGrants(*in.Scopes); err != nil {
+				return err
+			}
 			who.Scopes = *in.Scopes
 		}
-		if in.RoleID != nil || in.Scopes != nil {
-			// Taking rights from someone who holds more than you is a change that you may not make either.
-			if !postern.MayAppoint(m, who.Role, nil) && m.ID != who.ID {
-				return tooMuch(who.Role)
+		if in.RoleID != nil {
+			if who.Role, err = c.Role(c.ctx, by.AccountID, *in.RoleID); err != nil {
+				return noRole(*in.RoleID)
 			}
-			to := who.Role.ID
-			if in.RoleID != nil {
-				to = *in.RoleID
-			}
-			if who.Role, err = c.appointable(m, by.AccountID, to, who.Scopes); err != nil {
+		}
+		if out = was; sameMember(&was, who) {
+			return nil
+		}
+		// Taking rights from someone who holds more than you is a change that you may not make either.
+		if m.ID != who.ID && !sameRights(&was, who) {
+			if err := outranks(m, was.Role, was.Scopes, "change this member"); err != nil {
 				return err
 			}
 		}
-		// A super admin whose scopes are cut no longer is one in effect.
-		if wasSuper && (who.Role.ID != postern.RoleSuperAdmin || who.Scopes != nil) {
+		if err := mayHand(m, &was, who); err != nil {
+			return err
+		}
+		if superAdmin(&was) && !superAdmin(who) {
 			if err := c.otherSuperAdmin(by.AccountID, id); err != nil {
 				return err
 			}
@@ -194,13 +252,13 @@ func (kr *Keyring) EditMember(ctx context.Context, by postern.Actor, id postern.
 			return err
 		}
 		out = *who
-		if err := c.flagMadeBy(who); err != nil {
+		if err := c.flagMadeBy(&was, who); err != nil {
 			return err
 		}
 		if err := c.feed(postern.ChangeMember, by.AccountID, string(id)); err != nil {
 			return err
 		}
-		return c.audit("member.update", string(id), who.Email, changedFacts(facts, memberFacts(who)))
+		return c.audit("member.update", string(id), who.Email, changedFacts(memberFacts(&was), memberFacts(who)))
 	})
 	return out, err
 }
@@ -217,15 +275,17 @@ func (kr *Keyring) RemoveMember(ctx context.Context, by postern.Actor, id poster
 		if err != nil {
 			return err
 		}
-		if !postern.MayAppoint(m, who.Role, nil) && m.ID != who.ID {
-			return tooMuch(who.Role)
+		if m.ID != who.ID {
+			if err := outranks(m, who.Role, who.Scopes, "remove this member"); err != nil {
+				return err
+			}
 		}
-		if who.Role.ID == postern.RoleSuperAdmin {
+		was := *who
+		if superAdmin(who) {
 			if err := c.otherSuperAdmin(by.AccountID, id); err != nil {
 				return err
 			}
 		}
-		facts := memberFacts(who)
 		who.RemovedAt = c.now
 		if err := c.UpdateMember(c.ctx, who); err != nil {
 			return err
@@ -236,15 +296,21 @@ func (kr *Keyring) RemoveMember(ctx context.Context, by postern.Actor, id poster
 		if err := c.endPersonalKeys(id); err != nil {
 			return err
 		}
-		if err := c.flagMadeBy(who); err != nil {
+		if err := c.flagMadeBy(&was, who); err != nil {
 			return err
 		}
 		if err := c.feed(postern.ChangeMember, by.AccountID, string(id)); err != nil {
 			return err
 		}
-		return c.audit("member.remove", string(id), who.Email, diff(facts, nil))
+		return c.audit("member.remove", string(id), who.Email, diff(memberFacts(&was), nil))
 	})
 	return err
+}
+
+// superAdmin reports whether a member holds all that a super admin does. One
+// whose scopes are cut is none in effect.
+func superAdmin(m *postern.Member) bool {
+	return m.Role.ID == postern.RoleSuperAdmin && m.Scopes == nil
 }
 
 // otherSuperAdmin refuses what would leave an account without a super admin.
@@ -254,31 +320,34 @@ func (c *change) otherSuperAdmin(a postern.AccountID, but postern.MemberID) erro
 		return err
 	}
 	for _, m := range all {
-		if m.ID != but && m.Scopes == nil {
+		if m.ID != but && superAdmin(&m) {
 			return nil
 		}
 	}
 	return postern.Errorf(postern.CodeConflict, "This is the account's last super admin. Make someone else a super admin first.")
 }
 
-// flagMadeBy flags the live keys that someone made with scopes that they no longer hold.
-func (c *change) flagMadeBy(m *postern.Member) error {
+// flagMadeBy flags the live keys that someone made with scopes that they held
+// and hold no longer; all of them where they are no longer a member.
+func (c *change) flagMadeBy(was, is *postern.Member) error {
 	known, err := c.kr.known(c.ctx, c)
 	if err != nil {
 		return err
 	}
-	keys, err := c.KeysMadeBy(c.ctx, m.AccountID, m.ID)
+	keys, err := c.KeysMadeBy(c.ctx, is.AccountID, is.ID)
 	if err != nil {
 		return err
 	}
+	removed := !is.RemovedAt.IsZero()
 	for _, k := range keys {
-		missing := postern.MayGrant(m, k.Row.Scopes, known.sensitive)
-		if len(missing) == 0 || !k.Key.FlaggedAt.IsZero() {
+		never := postern.MayGrant(was, k.Row.Scopes, known.sensitive)
+		lost := slices.DeleteFunc(postern.MayGrant(is, k.Row.Scopes, known.sensitive), func(s postern.Scope) bool { return slices.Contains(never, s) })
+		if len(lost) == 0 && !removed || !k.Key.FlaggedAt.IsZero() {
 			continue
 		}
-		why := "Its maker, " + m.Name + ", no longer holds " + joinScopes(missing) + "."
-		if !m.RemovedAt.IsZero() {
-			why = "Its maker, " + m.Name + ", is no longer a member."
+		why := "Its maker, " + is.Name + ", no longer holds " + joinScopes(lost) + "."
+		if removed {
+			why = "Its maker, " + is.Name + ", is no longer a member."
 		}
 		if err := c.FlagKey(c.ctx, k.Row.Key, c.now, why); err != nil {
 			return err
@@ -362,21 +431,17 @@ func (c *change) roleOf(m *postern.Member, id postern.RoleID, in RoleInput) (pos
 			return r, postern.Invalidf("permissions", "There is no permission %q.", string(p))
 		}
 	}
-	if len(r.Grants) > postern.MaxScopesPerKey {
-		return r, postern.Invalidf("scopes", "At most %d scopes can be named.", postern.MaxScopesPerKey)
-	}
-	for _, g := range r.Grants {
-		if !postern.ValidGrant(g) {
-			return r, postern.Invalidf("scopes", "%q is no scope; write an exact name, or a prefix such as crm.objects.*", g)
-		}
+	if err := checkGrants(r.Grants); err != nil {
+		return r, err
 	}
 	if r.Grants == nil {
 		r.Grants = postern.Grants{}
 	}
-	if !postern.MayAppoint(m, r, nil) {
-		return r, tooMuch(r)
-	}
-	return r, nil
+	return r, outranks(m, r, nil, "make that role")
+}
+
+func sameRole(a, b *postern.Role) bool {
+	return a.Name == b.Name && a.Words == b.Words && slices.Equal(a.Permissions, b.Permissions) && sameGrants(a.Grants, b.Grants)
 }
 
 func roleFacts(r *postern.Role) map[string]any {
@@ -418,22 +483,28 @@ func (kr *Keyring) EditRole(ctx context.Context, by postern.Actor, id postern.Ro
 		if in.IfRevision != 0 && in.IfRevision != old.Revision {
 			return postern.Errorf(postern.CodePrecondition, "The role was changed by someone else in the meantime. Read it again, and repeat your change.")
 		}
-		if !postern.MayAppoint(m, old, nil) {
-			return tooMuch(old)
+		if err := outranks(m, old, nil, "change this role"); err != nil {
+			return err
 		}
 		if r, err = c.roleOf(m, id, in); err != nil {
 			return err
 		}
 		r.Revision = old.Revision
-		if err := c.UpdateRole(c.ctx, &r); err != nil {
-			return err
+		if sameRole(&old, &r) {
+			r = old
+			return nil
 		}
 		have, err := c.RoleMembers(c.ctx, by.AccountID, id)
 		if err != nil {
 			return err
 		}
-		for i := range have {
-			if err := c.flagMadeBy(&have[i]); err != nil {
+		if err := c.UpdateRole(c.ctx, &r); err != nil {
+			return err
+		}
+		for _, was := range have {
+			is := was
+			is.Role = r
+			if err := c.flagMadeBy(&was, &is); err != nil {
 				return err
 			}
 		}

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -32,12 +33,12 @@ type MadePersonal struct {
 // CreatePersonalKey makes a personal access key for the acting member.
 func (kr *Keyring) CreatePersonalKey(ctx context.Context, by postern.Actor, in NewPersonalKey) (made MadePersonal, err error) {
 	_, err = kr.change(ctx, by, "personal_key.create", "", func(c *change) error {
-		if by.MemberID == "" {
-			return postern.Errorf(postern.CodeForbidden, "Only a member can have a personal access key.")
-		}
-		m, err := c.liveMember(by.AccountID, by.MemberID)
+		m, err := c.member("")
 		if err != nil {
 			return err
+		}
+		if by.MemberID == "" {
+			return postern.Errorf(postern.CodeForbidden, "Only a member can have a personal access key.")
 		}
 		// A narrowed personal key must not mint one that is wider than itself.
 		if by.KeyID != "" {
@@ -53,6 +54,25 @@ func (kr *Keyring) CreatePersonalKey(ctx context.Context, by postern.Actor, in N
 		return err
 	})
 	return made, err
+}
+
+// throughKey narrows an acting member to what the personal access key may do by
+// means of which they act, and refuses one that has ended since it came through
+// a door.
+func (kr *Keyring) throughKey(ctx context.Context, q memberReader, by postern.Actor, m *postern.Member) error {
+	own, err := q.PersonalKey(ctx, by.AccountID, by.KeyID)
+	switch {
+	case errors.Is(err, postern.CodeNotFound) || err == nil && own.MemberID != by.MemberID:
+		return postern.Errorf(postern.CodeForbidden, "Only a member can do this. Use a personal access key: postern login.")
+	case err != nil:
+		return err
+	case !own.RevokedAt.IsZero() || !own.DeletedAt.IsZero() || !own.ExpiresAt.IsZero() && !kr.now().Before(own.ExpiresAt) || !own.Sealed(kr.cfg.Pepper):
+		return postern.Errorf(postern.CodeForbidden, "The personal access key that you use has ended. Make a new one.")
+	}
+	if !slices.Contains(own.Scopes, personalAll) {
+		m.Role.Permissions = slices.DeleteFunc(slices.Clone(m.Role.Permissions), func(p postern.Permission) bool { return !slices.Contains(own.Scopes, p) })
+	}
+	return nil
 }
 
 // narrowed checks that a key made with another one is not wider or longer-lived than it.
@@ -90,6 +110,12 @@ func (c *change) personalKey(m *postern.Member, in NewPersonalKey) (made MadePer
 			return made, postern.Invalidf("scopes", "There is no permission %q.", string(s))
 		}
 	}
+	lacks := slices.DeleteFunc(slices.Clone(scopes), func(s postern.Scope) bool { return s == personalAll || m.Can(s) })
+	if len(lacks) > 0 {
+		e := postern.Errorf(postern.CodeInsufficientScope, "You can't make this personal access key: you don't have the permission %s.", joinScopes(lacks))
+		e.Scopes = lacks
+		return made, e
+	}
 	if len(scopes) == 0 {
 		scopes = []postern.Scope{personalAll}
 	}
@@ -114,12 +140,18 @@ func (c *change) personalKey(m *postern.Member, in NewPersonalKey) (made MadePer
 
 // PersonalKeys lists the personal access keys of the acting member.
 func (kr *Keyring) PersonalKeys(ctx context.Context, by postern.Actor) ([]store.PersonalKey, error) {
+	if err := kr.reader(ctx, by, ""); err != nil {
+		return nil, err
+	}
 	return kr.db.PersonalKeys(ctx, by.AccountID, by.MemberID)
 }
 
 // RevokePersonalKey ends a personal access key: one's own, or, with the permission to change members, anyone's.
 func (kr *Keyring) RevokePersonalKey(ctx context.Context, by postern.Actor, id postern.KeyID) error {
 	_, err := kr.change(ctx, by, "personal_key.revoke", string(id), func(c *change) error {
+		if _, err := c.member(""); err != nil {
+			return err
+		}
 		k, err := c.PersonalKey(c.ctx, by.AccountID, id)
 		if err != nil {
 			return err

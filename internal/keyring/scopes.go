@@ -46,6 +46,22 @@ type scopeCache struct {
 	set      *scopeSet
 }
 
+// of gives the scopes of some versions, or nil.
+func (c *scopeCache) of(versions map[postern.UpstreamID]int64) *scopeSet {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.set == nil || !mapsEqual(c.versions, versions) {
+		return nil
+	}
+	return c.set
+}
+
+func (c *scopeCache) keep(versions map[postern.UpstreamID]int64, set *scopeSet) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.versions, c.set = versions, set
+}
+
 type catalogReader interface {
 	Upstreams(context.Context) ([]postern.Upstream, error)
 	Catalog(context.Context, postern.UpstreamID, int64) (store.CatalogVersion, error)
@@ -64,12 +80,11 @@ func (kr *Keyring) known(ctx context.Context, q catalogReader) (*scopeSet, error
 			versions[u.ID] = u.CatalogVersion
 		}
 	}
-	c := &kr.scopes
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.set != nil && mapsEqual(c.versions, versions) {
-		return c.set, nil
+	if set := kr.scopes.of(versions); set != nil {
+		return set, nil
 	}
+	// Not while holding the cache: whoever waits for it may have the connection, or
+	// the writer's place, that reading needs.
 	set := &scopeSet{byName: map[postern.Scope]postern.ScopeInfo{}}
 	for _, cat := range kr.cfg.Builtin {
 		set.add(cat)
@@ -97,7 +112,7 @@ func (kr *Keyring) known(ctx context.Context, q catalogReader) (*scopeSet, error
 		}
 		return 1
 	})
-	c.versions, c.set = versions, set
+	kr.scopes.keep(versions, set)
 	return set, nil
 }
 
@@ -134,7 +149,7 @@ type ScopeRow struct {
 // Scopes lists the scopes that can be put on a key, by name, and says of each
 // whether the member may grant it.
 func (kr *Keyring) Scopes(ctx context.Context, by postern.Actor) ([]ScopeRow, error) {
-	m, err := readMember(ctx, kr.db, by, postern.PermCatalogRead)
+	m, err := kr.readMember(ctx, kr.db, by, postern.PermCatalogRead)
 	if err != nil {
 		return nil, err
 	}

@@ -150,7 +150,7 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 		return err
 	}
 	n.Keyring = keyring.New(keyring.Config{DB: n.DB, Pepper: n.Pepper, Brand: cfg.Brand, Now: cfg.Now, Builtin: []*catalog.Catalog{own},
-		DefaultRate: cfg.Burst, Logger: cfg.Log, Applied: func(ctx context.Context, seq int64) {
+		DefaultRate: cfg.Burst, DailyLimit: cfg.DailyLimit, Logger: cfg.Log, Applied: func(ctx context.Context, seq int64) {
 			// A change is in force here before its answer leaves. Where that fails, the
 			// feed loop follows, and the receipt says that it is awaited.
 			if err := n.Verifier.CatchUp(context.WithoutCancel(ctx), seq); err != nil {

@@ -1,0 +1,163 @@
+package keyring_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"postern.dev/postern"
+	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/store"
+)
+
+// through is an actor by means of a personal access key with these scopes.
+func (w *world) through(by postern.Actor, scopes ...postern.Scope) postern.Actor {
+	w.t.Helper()
+	made, err := w.CreatePersonalKey(w.t.Context(), by, keyring.NewPersonalKey{Name: "x", Scopes: scopes, ExpiresAt: w.now.Add(time.Hour)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	by.KeyID = made.Key.Key
+	return by
+}
+
+// A narrowed personal access key hands out no more than it may do itself, although
+// its member could: not by a role, an invitation, or a new way in for someone.
+func TestNarrowedKeyHandsOutNoMore(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		viewer := w.member("vi@example.org", postern.RoleViewer)
+		by := w.through(w.super, postern.PermMembersWrite)
+		_, err := w.InviteMember(ctx, by, keyring.NewMember{Email: "eve@example.org", Name: "Eve", RoleID: postern.RoleSuperAdmin})
+		wantCode(t, "invite a super admin", err, postern.CodeInsufficientScope)
+		_, err = w.ReinviteMember(ctx, by, w.super.MemberID)
+		wantCode(t, "invite the super admin anew", err, postern.CodeInsufficientScope)
+		role := postern.RoleKeyManager
+		_, err = w.EditMember(ctx, by, viewer.MemberID, keyring.MemberEdit{RoleID: &role})
+		wantCode(t, "make someone a key manager", err, postern.CodeInsufficientScope)
+		_, err = w.CreateRole(ctx, by, keyring.RoleInput{Name: "All", Permissions: []postern.Permission{postern.PermKeysWrite}})
+		wantCode(t, "make a wide role", err, postern.CodeInsufficientScope)
+		_, err = w.CreateKey(ctx, by, keyring.NewKey{Name: "k"})
+		wantCode(t, "make a key", err, postern.CodeForbidden)
+		if _, err := w.CreateRole(ctx, by, keyring.RoleInput{Name: "Few", Permissions: []postern.Permission{postern.PermMembersWrite}}); err != nil {
+			t.Errorf("make a role that it holds: %v", err)
+		}
+	})
+}
+
+// A personal access key that ended after its request came through a door changes nothing any more.
+func TestEndedPersonalKeyChangesNothing(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		revoked, expired := w.through(w.super), w.through(w.super)
+		if err := w.RevokePersonalKey(t.Context(), w.super, revoked.KeyID); err != nil {
+			t.Fatal(err)
+		}
+		_, err := w.CreateKey(t.Context(), revoked, keyring.NewKey{Name: "k"})
+		wantCode(t, "with a revoked key", err, postern.CodeForbidden)
+		foreign := w.member("vi@example.org", postern.RoleViewer)
+		foreign.KeyID = expired.KeyID
+		_, err = w.Keys(t.Context(), foreign, store.KeyFilter{}, store.Cursor{}, 1)
+		wantCode(t, "with another member's key", err, postern.CodeForbidden)
+		w.now = w.now.Add(time.Hour)
+		_, err = w.CreateKey(t.Context(), expired, keyring.NewKey{Name: "k"})
+		wantCode(t, "with an expired key", err, postern.CodeForbidden)
+	})
+}
+
+func TestPersonalKeyHoldsNoMoreThanItsMember(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		viewer := w.member("vi@example.org", postern.RoleViewer)
+		_, err := w.CreatePersonalKey(t.Context(), viewer, keyring.NewPersonalKey{Name: "x", Scopes: []postern.Scope{postern.PermKeysWrite, postern.PermKeysRead}})
+		wantCode(t, "a viewer's key that writes", err, postern.CodeInsufficientScope)
+		if e := err.(*postern.Error); !slices.Equal(e.Scopes, []postern.Scope{postern.PermKeysWrite}) {
+			t.Errorf("missing = %v", e.Scopes)
+		}
+	})
+}
+
+func TestSuspendedAccountChangesNothing(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		ctx, yes := t.Context(), true
+		other, inv, err := w.CreateAccount(ctx, w.super, keyring.NewAccount{Name: "Beta", AdminEmail: "bo@example.org", AdminName: "Bo"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		bo := postern.Actor{AccountID: other.ID, MemberID: inv.Member.ID}
+		if _, err := w.EditAccount(ctx, w.super, other.ID, keyring.AccountEdit{Suspended: &yes}); err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.CreateKey(ctx, bo, keyring.NewKey{Name: "k"})
+		wantCode(t, "make a key", err, postern.CodeForbidden)
+		_, err = w.CreatePersonalKey(ctx, bo, keyring.NewPersonalKey{Name: "p"})
+		wantCode(t, "make a personal access key", err, postern.CodeForbidden)
+		_, err = w.Members(ctx, bo)
+		wantCode(t, "read the members", err, postern.CodeForbidden)
+	})
+}
+
+// Only what a maker lost flags their keys: not a new name, nor a scope that someone
+// else put there and they never held.
+func TestOnlyALossFlags(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		noor := w.member("noor@example.org", postern.RoleKeyManager, "deals.*")
+		k := w.key(noor, "hers", "deals.read")
+		more := []postern.Scope{"deals.read", "contacts.read"}
+		if _, err := w.EditKey(ctx, w.super, k.Key.ID, keyring.KeyEdit{Scopes: &more}); err != nil {
+			t.Fatal(err)
+		}
+		name, wider := "Noor B.", postern.Grants{"deals.*", "health.*"}
+		if _, err := w.EditMember(ctx, w.super, noor.MemberID, keyring.MemberEdit{Name: &name, Scopes: &wider}); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := w.Key(ctx, w.super, k.Key.ID); !got.FlaggedAt.IsZero() {
+			t.Errorf("flagged, because: %s", got.FlaggedWhy)
+		}
+		cut := postern.Grants{"health.*"}
+		if _, err := w.EditMember(ctx, w.super, noor.MemberID, keyring.MemberEdit{Scopes: &cut}); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := w.Key(ctx, w.super, k.Key.ID); got.FlaggedWhy != "Its maker, Noor B., no longer holds deals.read." {
+			t.Errorf("flagged because %q", got.FlaggedWhy)
+		}
+	})
+}
+
+func TestMemberAndRoleEditsThatChangeNothing(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		in := keyring.RoleInput{Name: "Few", Permissions: []postern.Permission{postern.PermKeysRead}, Grants: postern.Grants{"deals.*"}}
+		role, err := w.CreateRole(ctx, w.super, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := w.EditRole(ctx, w.super, role.ID, in); err != nil || again.Revision != role.Revision {
+			t.Errorf("role = revision %d, %v; want %d", again.Revision, err, role.Revision)
+		}
+		vi := w.member("vi@example.org", role.ID)
+		if m, err := w.EditMember(ctx, w.super, vi.MemberID, keyring.MemberEdit{RoleID: &role.ID}); err != nil || m.Revision != 1 {
+			t.Errorf("member = revision %d, %v; want 1", m.Revision, err)
+		}
+	})
+}
+
+// A new account has the server's daily limit, unless it is given one of its own.
+func TestDailyLimitOfNewAccounts(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		kr := keyring.New(keyring.Config{DB: w.db, Pepper: w.pepper, Now: func() time.Time { return w.now }, DailyLimit: 1000})
+		for own, want := range map[int64]int64{0: 1000, 7: 7} {
+			a, _, err := kr.CreateAccount(t.Context(), w.super, keyring.NewAccount{Name: "Beta", DailyLimit: own, AdminEmail: "bo@example.org", AdminName: "Bo"})
+			if err != nil || a.DailyLimit != want {
+				t.Errorf("an account with the limit %d has %d, %v; want %d", own, a.DailyLimit, err, want)
+			}
+		}
+		none := int64(0)
+		all, err := kr.Accounts(t.Context(), w.super)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, err := kr.EditAccount(t.Context(), w.super, all[1].ID, keyring.AccountEdit{DailyLimit: &none}); err != nil || a.DailyLimit != 0 {
+			t.Errorf("a limit that is taken away = %d, %v", a.DailyLimit, err)
+		}
+	})
+}

@@ -113,16 +113,24 @@ func (x *exchange) forward(r *http.Request) {
 	defer x.g.streams.remove(x)
 	x.w.head = x.answered
 	r = r.WithContext(ctx)
+	if up := r.Header["Upgrade"]; up != nil && (!x.target.Options.Upgrades || len(up) != 1 || !printable(up[0])) {
+		delete(r.Header, "Upgrade") // not passed on; httputil would blame the upstream for a bad one
+	}
 	if r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0 {
 		x.body.ReadCloser = r.Body
 		r.Body = &x.body
+		// Else net/http reads what is left of a body before the answer goes out: an
+		// upstream that answers while it is called would wait for its caller for ever.
+		_ = http.NewResponseController(x.w.ResponseWriter).EnableFullDuplex() // no need where it isn't HTTP/1
 	}
 	if x.target.handler != nil {
 		x.target.handler.ServeHTTP(&x.w, x.inside(r))
 	} else {
 		x.target.proxy.ServeHTTP(&x.w, r)
 	}
-	if !x.target.Options.Trailers {
+	if x.target.Options.Trailers {
+		x.w.cleanTrailers()
+	} else {
 		x.w.dropTrailers()
 	}
 }

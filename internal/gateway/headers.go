@@ -115,14 +115,18 @@ func names(connection []string, name string) bool {
 	return false
 }
 
+// ours reports whether a header of an answer is one that only the gateway sets.
+func ours(name string) bool {
+	const start = len("postern-")
+	return len(name) >= start && (name[0] == 'P' || name[0] == 'p') &&
+		strings.EqualFold(name[:start-1], "postern") && (name[start-1] == '-' || name[start-1] == '_')
+}
+
 // stripAnswer takes what only the gateway may say off an answer, and gives what
 // the upstream said to it: that it refused, and for want of which scopes.
 func stripAnswer(h http.Header) (refused string, missing []postern.Scope) {
 	for name, values := range h {
-		if name[0] != 'P' && name[0] != 'p' || len(name) < len("postern-") {
-			continue
-		}
-		if !strings.EqualFold(name[:7], "postern") || name[7] != '-' && name[7] != '_' {
+		if !ours(name) {
 			continue
 		}
 		switch {
@@ -137,4 +141,13 @@ func stripAnswer(h http.Header) (refused string, missing []postern.Scope) {
 		delete(h, name)
 	}
 	return refused, missing
+}
+
+func printable(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }

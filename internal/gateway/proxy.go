@@ -31,6 +31,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 		if te := out.Header["Te"]; te != nil {
 			h["Te"] = te
 		}
+		out.Trailer = x.trailers(pr.In)
 	} else {
 		out.Trailer = nil
 	}

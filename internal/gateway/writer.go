@@ -73,19 +73,54 @@ func (w *writer) dropTrailers() {
 	}
 }
 
+// cleanTrailers takes off the trailers by which an upstream would speak for the
+// gateway. The head has gone already.
+func (w *writer) cleanTrailers() {
+	for name := range w.Header() {
+		if ours(strings.TrimPrefix(name, http.TrailerPrefix)) {
+			delete(w.Header(), name)
+		}
+	}
+}
+
 // body counts what is read of a request's body. The transport may still read it
 // while the answer is on its way.
 type body struct {
 	io.ReadCloser
 	n      atomic.Int64
 	failed atomic.Bool
+	// Trailers come with the end of a body: those that were announced and may pass
+	// are copied from in to out then.
+	in, out http.Header
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.n.Add(int64(n))
-	if err != nil && err != io.EOF {
+	switch {
+	case err == io.EOF:
+		for name := range b.out {
+			b.out[name] = b.in[name]
+		}
+	case err != nil:
 		b.failed.Store(true)
 	}
 	return n, err
+}
+
+// trailers are the trailers that a call announces and that may pass. Their
+// values are there when the body has been read. A caller's trailer is as little
+// to be trusted as a header: some servers put the two together.
+func (x *exchange) trailers(r *http.Request) http.Header {
+	if len(r.Trailer) == 0 || x.body.ReadCloser == nil {
+		return nil
+	}
+	out := make(http.Header, len(r.Trailer))
+	for name := range r.Trailer {
+		if !hopByHop[name] && !spoken(name) && name != "Authorization" && name != "Host" && name != "Cookie" {
+			out[name] = nil
+		}
+	}
+	x.body.in, x.body.out = r.Trailer, out
+	return out
 }

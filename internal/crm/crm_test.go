@@ -188,6 +188,8 @@ func (a *api) create(kind string, properties map[string]any) string {
 	return a.want(201, "POST", "/crm/v3/objects/"+kind, string(body)).str("id")
 }
 
+type crmConfig = crm.Config
+
 type props = map[string]any
 
 // at gives what stands at a path of members and indexes: "results.0.id".

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -60,8 +61,7 @@ func (s *server) listActivity(ctx context.Context, in *listActivityInput) (*call
 		}
 		// The server's own limit on writing would end the wait.
 		_ = http.NewResponseController(stateOf(ctx).w).SetWriteDeadline(time.Now().Add(wait + 30*time.Second))
-		calls, next, err = s.activity.Tail(ctx, f, at, wait)
-		if err != nil {
+		if calls, next, err = s.follow(ctx, f, at, wait); err != nil {
 			return nil, err
 		}
 	} else if calls, next, err = s.activity.Query(ctx, f, at, in.n()); err != nil {
@@ -72,6 +72,28 @@ func (s *server) listActivity(ctx context.Context, in *listActivityInput) (*call
 		out.Body.Items[i] = callJSON(&calls[i])
 	}
 	return out, nil
+}
+
+// errStopping ends waiting when the server stops.
+var errStopping = errors.New("the server is stopping")
+
+// follow waits for activity, and no longer than the server runs: then the answer
+// is an empty page, from whose cursor the next server goes on.
+func (s *server) follow(ctx context.Context, f activity.Filter, at activity.Cursor, wait time.Duration) ([]postern.Activity, activity.Cursor, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-s.cfg.Stopping:
+			cancel(errStopping)
+		case <-ctx.Done():
+		}
+	}()
+	calls, next, err := s.activity.Tail(ctx, f, at, wait)
+	if err != nil && context.Cause(ctx) == errStopping {
+		return nil, next, nil
+	}
+	return calls, next, err
 }
 
 func (in *listActivityInput) wait() (time.Duration, error) {

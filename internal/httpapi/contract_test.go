@@ -3,8 +3,12 @@ package httpapi_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -91,7 +95,10 @@ func (c *contract) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := openapi3filter.ValidateResponse(context.Background(), out); err != nil {
 		c.t.Errorf("the answer %d of %s %s is not what the document says: %v", res.StatusCode, req.Method, req.URL.Path, err)
 	}
-	if res.Header.Get("Postern-Request-Id") == "" {
+	if !ok && res.Header.Get("Content-Type") != "application/problem+json" && route.Operation.OperationID != "readyz" {
+		c.t.Errorf("%s %s fails with %q and no problem", req.Method, req.URL.Path, res.Header.Get("Content-Type"))
+	}
+	if res.Header.Get("Postern-Request-Id") == "" && !bytes.Contains(answer, []byte(`"requestId":`)) {
 		c.t.Errorf("%s %s answers without a request id", req.Method, req.URL.Path)
 	}
 	c.mu.Lock()
@@ -187,24 +194,92 @@ func TestEveryOperation(t *testing.T) {
 		step("audit", err2(c.Audit(ctx, client.AuditQuery{Result: "ok", Since: time.Now().Add(-time.Hour)})), err2(c.Audit(ctx, client.AuditQuery{Paging: client.Paging{Cursor: "x"}})))
 		step("set up", err2(w.setUpElsewhere()), err2(nobody.Setup(ctx, api.Setup{Link: "x", Account: "A", Email: "a@example.org", Name: "A"})))
 
-		// Health is asked without the client, which takes nothing else for an answer.
-		w.contract.well["setUp"] = true // on a server of its own, in setUpElsewhere
-		for _, name := range []string{"healthz", "readyz", "verify", "introspect"} {
-			w.contract.well[name], w.contract.badly[name] = true, true // their own tests call them
+		// A key whose catalog, limits and networks all tell of themselves in the answer.
+		asked, err := c.CreateServiceKey(ctx, api.NewServiceKey{Name: "asked", Scopes: []string{"deals.read", "postern.verify"},
+			RateLimit: &api.RateLimit{Calls: 10, Seconds: 1}, ExpiresAt: time.Now().Add(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
 		}
+		_, err = c.Verify(ctx, api.VerifyRequest{Secret: asked.Secret, Method: "POST", Path: "/deals", Upstream: "api"})
+		step("verify", err, err2(nobody.Verify(ctx, api.VerifyRequest{Scopes: make([]string, 501)})))
+		step("introspect", w.introspect(asked.Secret, asked.Secret), w.introspect("", asked.Secret))
+		step("healthz", w.get("/healthz"), errNever)
+		step("readyz", w.get("/readyz"), w.unready())
+
+		called := 0
 		for path, item := range w.contract.doc.Paths.Map() {
 			for method, op := range item.Operations() {
-				if !w.contract.well[op.OperationID] || !w.contract.badly[op.OperationID] {
+				called++
+				// What has no failing answer in the document has none: healthz.
+				fails := op.Responses.Default() != nil
+				for status := range op.Responses.Map() {
+					fails = fails || status >= "4"
+				}
+				if !w.contract.well[op.OperationID] || fails && !w.contract.badly[op.OperationID] {
 					t.Errorf("%s %s: succeeded %v, failed %v", method, path, w.contract.well[op.OperationID], w.contract.badly[op.OperationID])
 				}
 			}
 		}
+		if called < 44 {
+			t.Errorf("the document has %d operations", called)
+		}
 	})
+}
+
+var errNever = errors.New("this can't fail")
+
+// get asks for a path that the document has, without a client.
+func (w *world) get(path string) error {
+	return w.raw(http.MethodGet, path, "", "", "")
+}
+
+func (w *world) raw(method, path, secret, kind, body string) error {
+	req, err := http.NewRequest(method, w.url+path, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
+	}
+	if secret != "" {
+		req.Header.Set("Authorization", "Bearer "+secret)
+	}
+	res, err := w.contract.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode >= 300 {
+		return fmt.Errorf("%s %s: %s", method, path, res.Status)
+	}
+	return nil
+}
+
+func (w *world) introspect(by, token string) error {
+	return w.raw(http.MethodPost, "/oauth/introspect", by, "application/x-www-form-urlencoded", url.Values{"token": {token}}.Encode())
+}
+
+// unready asks a second server, whose database is gone, whether it is ready.
+func (w *world) unready() error {
+	v := newWorld(w.t, w.t.TempDir()+"/postern.db")
+	v.db.Close()
+	err := v.get("/readyz")
+	w.contract.take(v.contract)
+	return err
+}
+
+// take adds what was called on another server.
+func (c *contract) take(from *contract) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.Copy(c.well, from.well)
+	maps.Copy(c.badly, from.badly)
 }
 
 // setUpElsewhere sets a second server up by its link.
 func (w *world) setUpElsewhere() (api.Joined, error) {
-	v := open(w.t, strings.TrimSuffix(w.t.TempDir(), "/")+"/postern.db")
+	v := open(w.t, w.t.TempDir()+"/postern.db")
+	defer w.contract.take(v.contract)
 	link, _, err := v.kr.SetupLink(w.t.Context())
 	if err != nil {
 		return api.Joined{}, err

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"strings"
 
@@ -21,7 +23,15 @@ var errCursor = &postern.Error{Code: postern.CodeInvalid, Field: "cursor",
 
 // writeCursor makes the text of a place in a list.
 func writeCursor(list string, parts ...string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(list + "\n" + strings.Join(parts, "\n")))
+	place := list + "\n" + strings.Join(parts, "\n")
+	return base64.RawURLEncoding.EncodeToString(append(cursorSum(place), place...))
+}
+
+// cursorSum finds a cursor that was cut or altered on its way. It guards nothing
+// else: whatever place a cursor names, only the caller's own account is listed.
+func cursorSum(place string) []byte {
+	sum := sha256.Sum256([]byte("postern cursor\n" + place))
+	return sum[:6]
 }
 
 // readCursor reads a place in a list that is made of n parts; nil where text is empty.
@@ -33,7 +43,10 @@ func readCursor(list, text string, n int) ([]string, error) {
 	if err != nil || len(raw) > 1000 {
 		return nil, errCursor
 	}
-	parts := strings.Split(string(raw), "\n")
+	if len(raw) < 6 || !bytes.Equal(raw[:6], cursorSum(string(raw[6:]))) {
+		return nil, errCursor
+	}
+	parts := strings.Split(string(raw[6:]), "\n")
 	if len(parts) != n+1 || parts[0] != list {
 		return nil, errCursor
 	}

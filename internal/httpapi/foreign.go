@@ -19,12 +19,16 @@ func describeForeign(doc *huma.OpenAPI) {
 	}
 	problems := &huma.Response{Description: "Error", Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schema(reflect.TypeFor[problem]())}}}
 	healthy := schema(reflect.TypeFor[api.Health]())
-	for _, h := range []struct{ path, name, words string }{
-		{"/healthz", "healthz", "Ask whether the server runs"},
-		{"/readyz", "readyz", "Ask whether the server can do its work"},
+	for _, h := range []struct {
+		path, name, words string
+		answers           map[string]*huma.Response
+	}{
+		{"/healthz", "healthz", "Ask whether the server runs", map[string]*huma.Response{"200": answer("It does.", healthy)}},
+		{"/readyz", "readyz", "Ask whether the server can do its work",
+			map[string]*huma.Response{"200": answer("It can.", healthy), "503": answer("It can't now.", healthy)}},
 	} {
 		doc.AddOperation(&huma.Operation{Method: http.MethodGet, Path: h.path, OperationID: h.name, Summary: h.words, Tags: []string{"health"},
-			Security: []map[string][]string{}, Responses: map[string]*huma.Response{"200": answer("It does.", healthy), "503": answer("It can't now.", healthy)}})
+			Security: []map[string][]string{}, Responses: h.answers})
 	}
 	anyone := []map[string][]string{{}, {schemeAny: {string(postern.PermVerify)}}}
 	doc.AddOperation(&huma.Operation{Method: http.MethodPost, Path: "/v1/verify", OperationID: "verify", Tags: []string{"verify"},

@@ -27,6 +27,11 @@ func (s *server) healthz(w http.ResponseWriter, _ *http.Request) { health(w, nil
 // readyz answers whether requests should come here.
 func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 	var reasons []string
+	select {
+	case <-s.cfg.Stopping:
+		reasons = append(reasons, "The server is stopping.")
+	default:
+	}
 	stats := s.verifier.Stats()
 	select {
 	case <-s.verifier.Ready():

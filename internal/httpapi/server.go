@@ -37,8 +37,11 @@ type Config struct {
 	WritesPerSecond int
 	// FailuresPerSecond is how many refused credentials an address may present: 50 unless set.
 	FailuresPerSecond int
-	Now               func() time.Time
-	Log               *slog.Logger
+	// Stopping, where given, is closed when the server begins to stop: it is no
+	// longer ready then, and whoever waits for activity is answered at once.
+	Stopping <-chan struct{}
+	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 func (c *Config) fill() error {

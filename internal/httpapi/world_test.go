@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,6 +54,8 @@ type world struct {
 	super    *client.Client
 	account  postern.AccountID
 	stop     context.CancelFunc
+	target   string
+	later    atomic.Int64 // by how much the keyring's clock is ahead
 }
 
 // buffer is a log that many goroutines write to.
@@ -87,7 +90,10 @@ func must[T any](v T, err error) func(*testing.T) T {
 func open(t *testing.T, target string, change ...func(*httpapi.Config)) *world {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	w := &world{t: t, log: &buffer{}, stop: stop}
+	w := &world{t: t, log: &buffer{}, stop: stop, target: target}
+	now := func() time.Time {
+		return time.Now().UTC().Truncate(time.Microsecond).Add(time.Duration(w.later.Load()))
+	}
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.db = storetest.Open(t, target)
 	own := must(httpapi.OwnCatalog())(t)
@@ -98,7 +104,7 @@ func open(t *testing.T, target string, change ...func(*httpapi.Config)) *world {
 	}
 	w.activity = must(activity.Open(ctx, activity.Config{Target: file, Delay: 5 * time.Millisecond}))(t)
 	w.verifier = must(verify.New(verify.Config{Store: verifyStoreOf(w.db, own), Pepper: pepper, Sink: w.activity, Log: log}))(t)
-	w.kr = keyring.New(keyring.Config{DB: w.db, Pepper: pepper, Builtin: []*catalog.Catalog{own}, Logger: log,
+	w.kr = keyring.New(keyring.Config{DB: w.db, Pepper: pepper, Builtin: []*catalog.Catalog{own}, Logger: log, Now: now,
 		Applied: func(ctx context.Context, seq int64) {
 			if err := w.verifier.CatchUp(context.WithoutCancel(ctx), seq); err != nil {
 				t.Errorf("catch up: %v", err)
@@ -108,11 +114,15 @@ func open(t *testing.T, target string, change ...func(*httpapi.Config)) *world {
 	running.Go(func() { _ = w.verifier.Run(ctx) })
 	running.Go(func() { _ = w.activity.Run(ctx) })
 	cfg := httpapi.Config{Keyring: w.kr, Verifier: w.verifier, Activity: w.activity, DB: w.db, Log: log,
-		Door: must(door.New(door.Config{Verifier: w.verifier, Log: log}))(t), WritesPerSecond: 1000, FailuresPerSecond: 1000}
+		Door: must(door.New(door.Config{Verifier: w.verifier, Log: log}))(t), WritesPerSecond: 1000, FailuresPerSecond: 1000, Now: now}
 	for _, c := range change {
 		c(&cfg)
 	}
-	srv := httptest.NewServer(must(httpapi.New(cfg))(t))
+	mux := http.NewServeMux()
+	mux.Handle("/", must(httpapi.New(cfg))(t))
+	mux.Handle("/v1/verify", httpapi.VerifyHandler(cfg.Door))
+	mux.Handle("/oauth/introspect", httpapi.IntrospectHandler(cfg.Door, ""))
+	srv := httptest.NewServer(mux)
 	t.Cleanup(func() {
 		srv.Close()
 		stop()

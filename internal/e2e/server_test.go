@@ -51,10 +51,11 @@ type server struct {
 	Gateway string
 	Data    string
 
-	mu   sync.Mutex
-	out  bytes.Buffer // all that it printed and logged
-	done chan struct{}
-	err  error
+	mu    sync.Mutex
+	out   bytes.Buffer  // all that it printed and logged
+	ready chan []string // the addresses, once it answers
+	done  chan struct{} // closed when it has ended
+	err   error
 }
 
 // Write keeps what the server prints.
@@ -76,8 +77,22 @@ var readyLine = regexp.MustCompile(`msg=ready api=(\S+) gateway=(\S+)`)
 // start runs postern with arguments on free ports, and waits until it answers.
 func start(t *testing.T, data string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, Data: data, done: make(chan struct{})}
-	args = append(args, "--data", data, "--listen", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--log-format", "text")
+	s := launch(t, data, append(args, "--data", data, "--listen", "127.0.0.1:0", "--gateway", "127.0.0.1:0", "--log-format", "text")...)
+	select {
+	case m := <-s.ready:
+		s.API, s.Gateway = m[1], m[2]
+	case <-s.done:
+		t.Fatalf("postern %s ended: %v\n%s", args[0], s.err, s.output())
+	case <-time.After(2 * time.Minute):
+		t.Fatalf("postern %s is not ready\n%s", args[0], s.output())
+	}
+	return s
+}
+
+// launch runs postern with exactly these arguments, and waits for nothing.
+func launch(t *testing.T, data string, args ...string) *server {
+	t.Helper()
+	s := &server{t: t, Data: data, ready: make(chan []string, 1), done: make(chan struct{})}
 	s.cmd = exec.Command(binary, args...)
 	s.cmd.Env = append(os.Environ(), "HOME="+data, "XDG_CONFIG_HOME="+filepath.Join(data, "config"))
 	s.cmd.Stdout = s
@@ -88,27 +103,18 @@ func start(t *testing.T, data string, args ...string) *server {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ready := make(chan []string, 1)
 	go func() {
 		lines := bufio.NewScanner(io.TeeReader(stderr, s))
 		lines.Buffer(nil, 1<<20)
 		for lines.Scan() {
 			if m := readyLine.FindStringSubmatch(lines.Text()); m != nil {
-				ready <- m
+				s.ready <- m
 			}
 		}
 		s.err = s.cmd.Wait()
 		close(s.done)
 	}()
 	t.Cleanup(s.kill)
-	select {
-	case m := <-ready:
-		s.API, s.Gateway = m[1], m[2]
-	case <-s.done:
-		t.Fatalf("postern %s ended: %v\n%s", args[0], s.err, s.output())
-	case <-time.After(2 * time.Minute):
-		t.Fatalf("postern %s is not ready\n%s", args[0], s.output())
-	}
 	return s
 }
 
@@ -193,9 +199,10 @@ func (s *server) cliJSON(secret string, into any, args ...string) {
 }
 
 // setup sets a data directory up and gives the super admin's personal access key.
-func setup(t *testing.T, data string) string {
+func setup(t *testing.T, data string, more ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), binary, "setup", "--data", data, "--account", "Acme", "--email", "ada@example.org", "--name", "Ada", "--json")
+	args := append([]string{"setup", "--data", data, "--account", "Acme", "--email", "ada@example.org", "--name", "Ada", "--json"}, more...)
+	cmd := exec.CommandContext(t.Context(), binary, args...)
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("setup: %v\n%s", err, out)

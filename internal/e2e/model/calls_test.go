@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"postern.dev/postern"
-	"postern.dev/postern/internal/catalog"
 	"postern.dev/postern/internal/e2e/model"
 	"postern.dev/postern/internal/verify"
 )
@@ -103,9 +102,11 @@ func (w *world) likeDecision(c model.Call, req *verify.Request) error {
 	if err != nil {
 		return fmt.Errorf("verify: %w", err)
 	}
+	w.tally(d.Allowed)
 	if d.Allowed {
 		w.allowed++
 	}
+	w.m.Count(c)
 	w.reasons[d.Reason.String()]++
 	if d.Allowed != want.Allowed || !slices.Contains(want.Reasons, d.Reason.String()) {
 		return fmt.Errorf("decision = allowed %t (%s), want %t (%v)", d.Allowed, d.Reason, want.Allowed, want.Reasons)
@@ -182,5 +183,3 @@ func (w *world) restart(*rand.Rand) error {
 	w.startVerifier()
 	return nil
 }
-
-var _ = catalog.Canonical

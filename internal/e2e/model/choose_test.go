@@ -19,7 +19,10 @@ var (
 		"2001:db8::/32", "2001:db8::/33", "2001:db8:8000::/33", "0.0.0.0/0", "::/0")
 	addressPool = []string{"10.0.0.1", "10.0.0.127", "10.0.0.128", "10.0.0.255", "10.0.1.0", "11.0.0.0", "192.168.7.9",
 		"192.168.7.10", "2001:db8::1", "2001:db8:8000::", "2001:db9::", "::ffff:10.0.0.1", "::ffff:11.0.0.0", ""}
-	ratePool  = []model.Rate{{}, {Calls: 1_000_000, Per: time.Second}, {Calls: 2_000_000, Per: time.Second}, {Calls: 3_000_000, Per: time.Second}}
+	ratePool = []model.Rate{{}, {}, {}, {Calls: 1_000_000, Per: time.Second}, {Calls: 500_000, Per: time.Second}, {Calls: 2, Per: time.Minute},
+		{Calls: 5, Per: time.Hour}, {Calls: 4, Per: 20 * time.Second}, {Calls: 1_000_000, Per: time.Hour}}
+	wrongRatePool = []model.Rate{{Calls: 1_000_001, Per: time.Second}, {Calls: 1, Per: time.Hour + time.Second}, {Calls: 1, Per: time.Millisecond},
+		{Calls: 1, Per: 1500 * time.Millisecond}, {Per: time.Second}, {Calls: -1, Per: time.Second}}
 	gracePool = []time.Duration{0, 0, time.Microsecond, time.Hour, time.Hour, 7 * day, model.MaxGrace, model.MaxGrace + 1, -time.Second}
 	spanPool  = []time.Duration{time.Microsecond, time.Second, 10 * time.Minute, time.Hour, day, 7 * day, 40 * day}
 )
@@ -55,7 +58,36 @@ func (w *world) someone(r *rand.Rand) model.Actor {
 	case x < 0.99:
 		by.Member = pick(r, other.Members)
 	}
+	if by.Member != nil && chance(r, 0.3) {
+		by.With = w.aWay(r, by.Member)
+	}
 	return by
+}
+
+// aWay chooses one of a member's personal keys to act by means of; now and then
+// one that has ended, or is somebody else's.
+func (w *world) aWay(r *rand.Rand, m *model.Member) *model.Personal {
+	if chance(r, 0.01) {
+		return pick(r, m.Account.Personal)
+	}
+	ended := chance(r, 0.05)
+	var own []*model.Personal
+	for _, p := range m.Account.Personal {
+		if p.Member == m && (ended || !p.Ended) {
+			own = append(own, p)
+		}
+	}
+	if len(own) == 0 {
+		return nil
+	}
+	return pick(r, own)
+}
+
+func aRate(r *rand.Rand) model.Rate {
+	if chance(r, 0.04) {
+		return pick(r, wrongRatePool)
+	}
+	return pick(r, ratePool)
 }
 
 // aKey chooses a key to act on: mostly one that is live, now and then one that

@@ -14,6 +14,7 @@ import (
 // agree compares what the model says of a change with how it ended.
 func (w *world) agree(what string, r model.Refusal, err error) error {
 	w.changes++
+	w.tally(r.None())
 	if r.None() {
 		w.codes["done"]++
 		if err != nil {
@@ -99,6 +100,16 @@ func (w *world) likeKey(k *model.Key, got *postern.ServiceKey) error {
 		differ(&d, "deadline", got.Previous.EndsAt, k.PreviousUntil, sameTime)
 	}
 	return d.err("key " + k.Name)
+}
+
+// tally counts how an operation of the present kind ended.
+func (w *world) tally(done bool) {
+	k := w.kinds[w.kind]
+	k.asked++
+	if done {
+		k.done++
+	}
+	w.kinds[w.kind] = k
 }
 
 // readBack compares everything of every account.

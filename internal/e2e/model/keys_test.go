@@ -22,7 +22,7 @@ type request struct {
 func (w *world) createKey(r *rand.Rand) error {
 	by := w.someone(r)
 	in := model.NewKey{
-		Name: aName(r), Scopes: someScopes(r), Networks: someNetworks(r), NotBefore: w.aStart(r), ExpiresAt: w.anEnd(r), Rate: pick(r, ratePool),
+		Name: aName(r), Scopes: someScopes(r), Networks: someNetworks(r), NotBefore: w.aStart(r), ExpiresAt: w.anEnd(r), Rate: aRate(r),
 	}
 	if chance(r, 0.3) {
 		in.Idempotency = fmt.Sprintf("req-%d", r.IntN(40))
@@ -96,7 +96,7 @@ func (w *world) editKey(r *rand.Rand) error {
 		case 6:
 			in.ExpiresAt = ref(w.anEnd(r))
 		case 7:
-			in.Rate = ref(pick(r, ratePool))
+			in.Rate = ref(aRate(r))
 		case 8:
 			in.Paused = ref(k != nil && k.PausedAt.IsZero() != chance(r, 0.05))
 		case 9:

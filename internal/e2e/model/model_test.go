@@ -8,43 +8,48 @@ import (
 	"testing"
 	"time"
 
+	"postern.dev/postern"
 	"postern.dev/postern/internal/e2e/model"
 	"postern.dev/postern/internal/store/storetest"
 )
 
 var (
-	operations = flag.Int("model.ops", 20_000, "random operations on each engine; the full run has 200000")
-	firstSeed  = flag.Uint64("model.seed", 1, "seed of the first sequence")
+	operations = flag.Int("ops", 6_000, "random operations on each engine; the full run has 200000")
+	firstSeed  = flag.Uint64("seed", 1, "seed of the first sequence")
 )
 
 // sequence is how many operations one world lives.
 const sequence = 2_000
 
-// acts are what can happen, and how often.
+// acts are what can happen, how often, and the smallest shares, in per cent, of
+// those that must be done and must be refused for the run to be worth something.
 var acts = []struct {
-	weight int
-	do     func(*world, *rand.Rand) error
+	name          string
+	weight        int
+	done, refused int
+	do            func(*world, *rand.Rand) error
 }{
-	{520, (*world).call},
-	{70, (*world).createKey},
-	{100, (*world).editKey},
-	{60, (*world).rotateKey},
-	{35, (*world).endRotation},
-	{30, (*world).askAgain},
-	{20, (*world).revokeKey},
-	{12, (*world).deleteKey},
-	{10, (*world).readKey},
-	{18, (*world).invite},
-	{22, (*world).editMember},
-	{6, (*world).removeMember},
-	{18, (*world).changeRole},
-	{14, (*world).createPersonal},
-	{6, (*world).revokePersonal},
-	{5, (*world).suspend},
-	{5, (*world).loadCatalog},
-	{60, (*world).wait},
-	{2, (*world).restart},
-	{4, func(w *world, _ *rand.Rand) error { return w.readBack() }},
+	{"call", 520, 15, 30, (*world).call},
+	{"create key", 70, 15, 15, (*world).createKey},
+	{"edit key", 100, 15, 15, (*world).editKey},
+	{"rotate key", 60, 10, 15, (*world).rotateKey},
+	{"end rotation", 35, 10, 15, (*world).endRotation},
+	{"ask again", 30, 10, 15, (*world).askAgain},
+	{"revoke key", 20, 25, 10, (*world).revokeKey},
+	{"delete key", 12, 25, 10, (*world).deleteKey},
+	{"read key", 10, 25, 10, (*world).readKey},
+	{"invite", 18, 15, 15, (*world).invite},
+	{"edit member", 22, 10, 15, (*world).editMember},
+	{"remove member", 6, 5, 10, (*world).removeMember},
+	{"change role", 18, 10, 15, (*world).changeRole},
+	{"create personal", 14, 15, 10, (*world).createPersonal},
+	{"revoke personal", 6, 10, 10, (*world).revokePersonal},
+	{"suspend", 5, 10, 10, (*world).suspend},
+	{"limit days", 5, 10, 10, (*world).limitDays},
+	{"load catalog", 5, 10, 10, (*world).loadCatalog},
+	{"wait", 60, 0, 0, (*world).wait},
+	{"restart", 2, 0, 0, (*world).restart},
+	{"read back", 4, 0, 0, func(w *world, _ *rand.Rand) error { return w.readBack() }},
 }
 
 // step does one operation, which its number and the seed decide.
@@ -52,6 +57,7 @@ func (w *world) step(seed uint64, i int) error {
 	r := random(seed, i)
 	w.operations++
 	if w.m.Accounts[1].Suspended && chance(r, 0.04) {
+		w.kind = "suspend"
 		return w.suspend(r)
 	}
 	total := 0
@@ -61,6 +67,7 @@ func (w *world) step(seed uint64, i int) error {
 	x := r.IntN(total)
 	for _, a := range acts {
 		if x -= a.weight; x < 0 {
+			w.kind = a.name
 			return a.do(w, r)
 		}
 	}
@@ -103,7 +110,7 @@ func TestKeyringAndVerifierAreAsTheModel(t *testing.T) {
 		target func(testing.TB) string
 	}{{"sqlite", storetest.SQLite}, {"postgres", storetest.Postgres}} {
 		t.Run(engine.name, func(t *testing.T) {
-			start, sum := time.Now(), counts{codes: map[string]int{}, reasons: map[string]int{}}
+			start, sum := time.Now(), counts{codes: map[string]int{}, reasons: map[string]int{}, kinds: map[string]tally{}}
 			for seed := *firstSeed; sum.operations < *operations; seed++ {
 				ops := upTo(min(sequence, *operations-sum.operations))
 				t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
@@ -118,7 +125,8 @@ func TestKeyringAndVerifierAreAsTheModel(t *testing.T) {
 					return
 				}
 			}
-			t.Logf("%s: %v, 0 disagreements, %s", engine.name, &sum, time.Since(start).Round(time.Second))
+			sum.enough(t)
+			t.Logf("%s, seeds from %d: %v, 0 disagreements, %s", engine.name, *firstSeed, &sum, time.Since(start).Round(time.Second))
 		})
 	}
 }
@@ -150,6 +158,9 @@ func (c *counts) add(o counts) {
 	c.verifications += o.verifications
 	c.allowed += o.allowed
 	c.readings += o.readings
+	for k, n := range o.kinds {
+		c.kinds[k] = tally{c.kinds[k].asked + n.asked, c.kinds[k].done + n.done}
+	}
 	for k, n := range o.codes {
 		c.codes[k] += n
 	}
@@ -158,7 +169,34 @@ func (c *counts) add(o counts) {
 	}
 }
 
+// enough fails where the operations have become too much alike to find anything.
+func (c *counts) enough(t *testing.T) {
+	t.Helper()
+	for _, a := range acts {
+		k := c.kinds[a.name]
+		if a.done+a.refused > 0 && (k.asked == 0 || k.done*100 < a.done*k.asked || (k.asked-k.done)*100 < a.refused*k.asked) {
+			t.Errorf("%s: %d asked for, %d done; want at least %d %% done and %d %% refused", a.name, k.asked, k.done, a.done, a.refused)
+		}
+	}
+	for _, reason := range postern.Reasons() {
+		if never := reason == postern.ReasonBadRequest || reason == postern.ReasonUnavailable; !never && c.reasons[reason.String()] == 0 {
+			t.Errorf("no call ended with %s", reason)
+		}
+	}
+	for _, code := range []string{model.Invalid, model.Forbidden, model.Insufficient, model.NotFound, model.Conflict, model.Precondition} {
+		if c.codes[code] == 0 {
+			t.Errorf("no change ended with %s", code)
+		}
+	}
+}
+
 func (c *counts) String() string {
-	return fmt.Sprintf("%d operations: %d changes asked for (%d refused) %v; %d verifications (%d allowed) %v; %d readings of everything",
-		c.operations, c.changes, c.refused, c.codes, c.verifications, c.allowed, c.reasons, c.readings)
+	var kinds strings.Builder
+	for _, a := range acts {
+		if k := c.kinds[a.name]; k.asked > 0 {
+			fmt.Fprintf(&kinds, "\n    %-15s %6d done %6d refused", a.name, k.done, k.asked-k.done)
+		}
+	}
+	return fmt.Sprintf("%d operations: %d changes asked for (%d refused) %v; %d verifications (%d allowed) %v; %d readings of everything%s\n   ",
+		c.operations, c.changes, c.refused, c.codes, c.verifications, c.allowed, c.reasons, c.readings, kinds.String())
 }

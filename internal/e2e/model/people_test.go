@@ -136,27 +136,15 @@ func (w *world) createPersonal(r *rand.Rand) error {
 			in.Scopes = append(in.Scopes, pick(r, model.Permissions))
 		}
 	}
-	actor := w.actor(by)
-	with := (*model.Personal)(nil)
-	if i := slices.IndexFunc(by.Account.Personal, func(p *model.Personal) bool { return p.Member == by.Member && w.works(p) }); i >= 0 && chance(r, 0.5) {
-		with = by.Account.Personal[i]
-		actor.KeyID = w.personal[with]
-	}
-	what := fmt.Sprintf("%s creates a personal key %+v, with one: %t", w.name(by), in, with != nil)
+	what := fmt.Sprintf("%s creates a personal key %+v", w.name(by), in)
 	w.note("%s", what)
-	p, refusal := w.m.CreatePersonal(by, with, in)
-	made, err := w.kr.CreatePersonalKey(w.t.Context(), actor, keyring.NewPersonalKey{Name: in.Name, Scopes: scopes(in.Scopes), ExpiresAt: in.ExpiresAt})
+	p, refusal := w.m.CreatePersonal(by, in)
+	made, err := w.kr.CreatePersonalKey(w.t.Context(), w.actor(by), keyring.NewPersonalKey{Name: in.Name, Scopes: scopes(in.Scopes), ExpiresAt: in.ExpiresAt})
 	if disagreement := w.agree(what, refusal, err); disagreement != nil || err != nil {
 		return disagreement
 	}
 	w.personal[p], w.secrets[p.Secret] = made.Key.Key, made.Secret
 	return w.likePersonal(p, &made.Key)
-}
-
-// works reports whether a personal key could have come through a door now.
-func (w *world) works(p *model.Personal) bool {
-	a := w.m.Decide(model.Call{Secret: p.Secret})
-	return a.Allowed
 }
 
 func (w *world) likePersonal(p *model.Personal, got *store.PersonalKey) error {
@@ -202,6 +190,17 @@ func (w *world) suspend(r *rand.Rand) error {
 	w.note("%s", what)
 	refusal := w.m.Suspend(by, a, suspended)
 	_, err := w.kr.EditAccount(w.t.Context(), w.actor(by), w.accounts[a], keyring.AccountEdit{Suspended: &suspended})
+	return w.agree(what, refusal, err)
+}
+
+// limitDays sets how often beta may call in a day.
+func (w *world) limitDays(r *rand.Rand) error {
+	by, a := w.someone(r), w.m.Accounts[1]
+	most := pick(r, []int64{0, 0, 5, 20, 40, -1})
+	what := fmt.Sprintf("%s sets the daily limit of beta to %d", w.name(by), most)
+	w.note("%s", what)
+	refusal := w.m.LimitDays(by, a, most)
+	_, err := w.kr.EditAccount(w.t.Context(), w.actor(by), w.accounts[a], keyring.AccountEdit{DailyLimit: &most})
 	return w.agree(what, refusal, err)
 }
 

@@ -18,6 +18,15 @@ import (
 	"postern.dev/postern/internal/verify"
 )
 
+// berlin is where the second account's days begin.
+var berlin = func() *time.Location {
+	l, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		panic(err)
+	}
+	return l
+}()
+
 var t0 = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 
 // lease is how long the verifier decides between two renewals.
@@ -48,6 +57,7 @@ type world struct {
 	leaseEnd   time.Time
 	last       []string // what was done, the latest at the end
 	everything bool     // keep all of it
+	kind       string   // of the operation that is being done
 	counts
 }
 
@@ -55,7 +65,11 @@ type world struct {
 type counts struct {
 	operations, changes, refused, verifications, allowed, readings int
 	codes, reasons                                                 map[string]int
+	kinds                                                          map[string]tally
 }
+
+// tally is how operations of one kind ended.
+type tally struct{ asked, done int }
 
 // clock is the one time of a world: the keyring's, the store's, and the node's,
 // whose wall clock is off by a little.
@@ -96,7 +110,7 @@ func newWorld(t testing.TB, target string, seed uint64, bug model.Bug) *world {
 		accounts: map[*model.Account]postern.AccountID{}, members: map[*model.Member]postern.MemberID{},
 		roles: map[*model.Role]postern.RoleID{}, keys: map[*model.Key]postern.KeyID{},
 		personal: map[*model.Personal]postern.KeyID{}, secrets: map[*model.Secret]postern.Secret{},
-		counts: counts{codes: map[string]int{}, reasons: map[string]int{}},
+		counts: counts{codes: map[string]int{}, reasons: map[string]int{}, kinds: map[string]tally{}},
 	}
 	w.own = parse(t, ownCatalog)
 	w.kr = keyring.New(keyring.Config{
@@ -121,13 +135,13 @@ func (w *world) setUp(seed uint64) {
 	ctx := w.t.Context()
 	done, err := w.kr.Setup(ctx, keyring.SetupInput{AccountName: "Acme", Email: "ada@example.org", Name: "Ada"})
 	must(w.t, err)
-	acme := w.join(&model.Account{Operator: true}, done)
+	acme := w.join(&model.Account{Operator: true, Zone: time.UTC}, done)
 	super := postern.Actor{AccountID: done.Account.ID, MemberID: done.Member.ID}
-	_, inv, err := w.kr.CreateAccount(ctx, super, keyring.NewAccount{Name: "Beta", AdminEmail: "bo@example.org", AdminName: "Bo"})
+	_, inv, err := w.kr.CreateAccount(ctx, super, keyring.NewAccount{Name: "Beta", TimeZone: berlin.String(), AdminEmail: "bo@example.org", AdminName: "Bo"})
 	must(w.t, err)
 	accepted, err := w.kr.AcceptInvitation(ctx, inv.Invitation.Reveal(), postern.Actor{})
 	must(w.t, err)
-	w.join(&model.Account{}, accepted)
+	w.join(&model.Account{Zone: berlin}, accepted)
 	_, err = w.kr.PutUpstream(ctx, super, postern.Upstream{ID: "api", URL: "http://127.0.0.1:1"})
 	must(w.t, err)
 	must(w.t, w.load(model.Actor{Account: acme.Account, Member: acme}, randomCatalog(random(seed, -1))))
@@ -145,8 +159,13 @@ func (w *world) join(a *model.Account, done keyring.SetupDone) *model.Member {
 	return m
 }
 
-// startVerifier starts a verifier that knows nothing but what the store holds.
+// startVerifier starts a verifier that knows nothing but what the store holds,
+// and how often accounts were called on their day.
 func (w *world) startVerifier() {
+	var usage []verify.Usage
+	if w.v != nil {
+		usage = w.v.Usage()
+	}
 	v, err := verify.New(verify.Config{
 		Store:  &clockedStore{node.VerifyStore(w.db, w.own), w.clock},
 		Pepper: w.pepper, Brand: postern.DefaultBrand, Lease: lease, Clock: w.clock, Log: slog.New(slog.DiscardHandler),
@@ -154,6 +173,8 @@ func (w *world) startVerifier() {
 	must(w.t, err)
 	w.v = v
 	w.renew()
+	w.v.AddUsage(usage)
+	w.m.ForgetBursts()
 }
 
 func (w *world) renew() {
@@ -163,7 +184,11 @@ func (w *world) renew() {
 
 // actor is the real one for the model's.
 func (w *world) actor(by model.Actor) postern.Actor {
-	return postern.Actor{AccountID: w.accounts[by.Account], MemberID: w.members[by.Member]}
+	a := postern.Actor{AccountID: w.accounts[by.Account], MemberID: w.members[by.Member]}
+	if by.With != nil {
+		a.KeyID = w.personal[by.With]
+	}
+	return a
 }
 
 // system reads what nobody could hide.
@@ -190,8 +215,11 @@ func (w *world) name(by model.Actor) string {
 	case by.Member.Account != by.Account:
 		return "stranger " + by.Member.Email + " in " + account
 	}
-	role := by.Member.Role
-	return fmt.Sprintf("%s in %s (%s%s, holds %s)", by.Member.Email, account, role.ID, role.Name, held(by.Member))
+	role, with := by.Member.Role, ""
+	if by.With != nil {
+		with = fmt.Sprintf(", by means of %s for %v", by.With.Name, by.With.Scopes)
+	}
+	return fmt.Sprintf("%s in %s (%s%s, holds %s%s)", by.Member.Email, account, role.ID, role.Name, held(by.Member), with)
 }
 
 func held(m *model.Member) string {

@@ -61,7 +61,7 @@ func readFactors(ctx context.Context, q factorReader, m postern.MemberID) (f Fac
 // mayLose checks that a member who gives up a second factor still has a way in that is strong enough.
 func (f Factors) mayLose(totp, passkey int) error {
 	passkeys, hasTOTP := len(f.Passkeys)-passkey, f.TOTP && totp == 0
-	if passkeys > 0 || len(f.Identities) > 0 {
+	if passkeys > 0 || !f.Password && len(f.Identities) > 0 {
 		return nil
 	}
 	switch {

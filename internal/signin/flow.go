@@ -45,7 +45,7 @@ func (s *Service) Seal(purpose string, v any, kept time.Duration) (string, error
 
 // Open reads what Seal sealed for the same purpose, while it is kept.
 func (s *Service) Open(purpose, text string, v any) error {
-	raw, err := base64.RawURLEncoding.DecodeString(text)
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
 		return errFlow
 	}
@@ -91,6 +91,7 @@ type Flow struct {
 	Verifier string           `json:"verifier,omitempty"`
 	Invite   string           `json:"invite,omitempty"`
 	Session  string           `json:"session,omitempty"` // whose session ties an identity or confirms
+	Confirm  bool             `json:"confirm,omitempty"`
 	Back     string           `json:"back,omitempty"`
 	At       int64            `json:"at"`
 }

@@ -80,6 +80,19 @@ func (s *Service) attempt(ctx context.Context, m postern.MemberID, mark string) 
 	return device, err
 }
 
+// uncount takes a try back that was right as far as it went, so that the next
+// step needn't wait for it. The failures before it stay.
+func (s *Service) uncount(ctx context.Context, m postern.MemberID, device string) error {
+	return s.change(ctx, func(tx *store.Tx) error {
+		g, err := tx.Guard(ctx, m, device)
+		if err != nil {
+			return err
+		}
+		g.Failures, g.RetryAt = max(g.Failures-1, 0), s.now()
+		return tx.PutGuard(ctx, m, device, g)
+	})
+}
+
 // failed notes that somebody could not prove to be a member.
 func (s *Service) failed(ctx context.Context, m *postern.Member, method, why string, from postern.Actor) error {
 	return s.change(context.WithoutCancel(ctx), func(tx *store.Tx) error {

@@ -188,10 +188,11 @@ func (s *Service) BeginSecondPasskey(ctx context.Context, host, second string) (
 	if err != nil {
 		return out, errFlow
 	}
-	return s.beginKnown(ctx, host, "second passkey", f, m)
+	// The password said who comes; a touch shows that they hold the passkey.
+	return s.beginKnown(ctx, host, "second passkey", f, m, protocol.VerificationPreferred)
 }
 
-func (s *Service) beginKnown(ctx context.Context, host, purpose string, f Flow, m postern.Member) (out Challenge, err error) {
+func (s *Service) beginKnown(ctx context.Context, host, purpose string, f Flow, m postern.Member, verify protocol.UserVerificationRequirement) (out Challenge, err error) {
 	w, err := s.relying(host)
 	if err != nil {
 		return out, err
@@ -203,7 +204,7 @@ func (s *Service) beginKnown(ctx context.Context, host, purpose string, f Flow, 
 	if len(who.creds) == 0 {
 		return out, postern.Errorf(postern.CodeConflict, "You have no passkey here.")
 	}
-	options, data, err := w.BeginLogin(who, webauthn.WithUserVerification(protocol.VerificationPreferred))
+	options, data, err := w.BeginLogin(who, webauthn.WithUserVerification(verify))
 	if err != nil {
 		return out, err
 	}
@@ -256,7 +257,8 @@ func (s *Service) FinishSecondPasskey(ctx context.Context, host, flow string, re
 func (s *Service) BeginConfirmPasskey(ctx context.Context, host string, x *Session) (Challenge, error) {
 	f := s.newFlow()
 	f.Session, f.MemberID = x.ID, x.MemberID
-	return s.beginKnown(ctx, host, "confirm passkey", f, x.Member)
+	// It stands alone here, and a touch could be anyone's who passes an open laptop.
+	return s.beginKnown(ctx, host, "confirm passkey", f, x.Member, protocol.VerificationRequired)
 }
 
 // FinishConfirmPasskey is Confirm with a passkey.

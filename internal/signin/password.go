@@ -46,7 +46,7 @@ func (s *Service) Password(ctx context.Context, try Try) (out Answer, err error)
 		}
 	}()
 	email := strings.ToLower(strings.TrimSpace(try.Email))
-	if len(email) > 254 || utf8.RuneCountInString(try.Password) > maxPassword {
+	if len(email) > 254 || utf8.RuneCountInString(try.Password) > maxPassword || !utf8.ValidString(email) || strings.ContainsRune(email, 0) {
 		return out, ErrWrong
 	}
 	found, err := s.db.MembersByEmail(ctx, email)
@@ -113,6 +113,9 @@ func (s *Service) passwordOf(ctx context.Context, m *postern.Member, try Try) (o
 	}
 	out.Name = m.Name
 	if out.Factors.Second() {
+		if err := s.uncount(ctx, m.ID, device); err != nil {
+			return out, err
+		}
 		f := s.newFlow()
 		f.MemberID = m.ID
 		out.Flow, err = s.sealFlow("second", f)
@@ -146,7 +149,7 @@ func (s *Service) comeIn(ctx context.Context, m *postern.Member, method, device 
 
 // pad waits until a refusal may be answered.
 func (s *Service) pad(ctx context.Context, start time.Time) {
-	t := time.NewTimer(time.Until(start.Add(answerAfter)))
+	t := time.NewTimer(time.Until(start.Add(s.answerAfter)))
 	defer t.Stop()
 	select {
 	case <-t.C:

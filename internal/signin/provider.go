@@ -50,6 +50,7 @@ type provider struct {
 	mu       sync.Mutex
 	ready    *oidc.Provider
 	redirect string
+	now      func() time.Time
 }
 
 func (s *Service) addProviders(all []Provider) error {
@@ -77,7 +78,7 @@ func (s *Service) addProviders(all []Provider) error {
 		if p.Client == nil {
 			p.Client = &http.Client{Timeout: 10 * time.Second}
 		}
-		s.providers[p.ID] = &provider{Provider: p, redirect: s.cfg.PublicURL + "/signin/sso/callback"}
+		s.providers[p.ID] = &provider{Provider: p, redirect: s.cfg.PublicURL + "/signin/sso/callback", now: s.cfg.Now}
 		s.order = append(s.order, p.ID)
 	}
 	return nil
@@ -127,7 +128,7 @@ func (p *provider) exchange(ctx context.Context, f Flow, code string) (c claims,
 	if !ok {
 		return c, refused(fmt.Errorf("no id_token"))
 	}
-	id, err := ready.VerifierContext(ctx, &oidc.Config{ClientID: p.ClientID}).Verify(ctx, raw)
+	id, err := ready.VerifierContext(ctx, &oidc.Config{ClientID: p.ClientID, Now: p.now}).Verify(ctx, raw)
 	if err != nil {
 		return c, refused(err)
 	}
@@ -137,6 +138,11 @@ func (p *provider) exchange(ctx context.Context, f Flow, code string) (c claims,
 	all := map[string]any{}
 	if err := id.Claims(&all); err != nil {
 		return c, refused(err)
+	}
+	// A provider that was asked for a fresh proof says when it had it (OpenID Connect
+	// Core section 3.1.2.1): one from before doesn't count, whatever it answers.
+	if proved, _ := all["auth_time"].(float64); f.Confirm && time.Unix(int64(proved), 0).Before(time.UnixMicro(f.At).Add(-time.Minute)) {
+		return c, refused(fmt.Errorf("its proof is older than the question"))
 	}
 	c = claims{Issuer: id.Issuer, Subject: id.Subject, values: texts(all[p.RoleClaim])}
 	c.Email, _ = all["email"].(string)

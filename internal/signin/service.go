@@ -48,6 +48,8 @@ type Service struct {
 	strangers strangers
 	providers map[string]*provider
 	order     []string
+
+	answerAfter time.Duration // tests of a hundred refusals make it shorter
 }
 
 // New makes a Service.
@@ -81,7 +83,7 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("signin: the public URL: %w", err)
 	}
-	s := &Service{cfg: cfg, db: cfg.DB, public: public, hasher: newHasher()}
+	s := &Service{cfg: cfg, db: cfg.DB, public: public, hasher: newHasher(), answerAfter: answerAfter}
 	s.strangers.key = s.key("stranger")
 	return s, s.addProviders(cfg.Providers)
 }

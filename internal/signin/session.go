@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"strings"
 	"time"
 
 	"postern.dev/postern"
@@ -146,9 +147,10 @@ func (s *Service) record(ctx context.Context, tx *store.Tx, m *postern.Member, m
 
 func clip(s string, n int) string {
 	if len(s) > n {
-		return s[:n]
+		s = s[:n]
 	}
-	return s
+	// PostgreSQL refuses texts that aren't UTF-8, and a cut may fall within a letter.
+	return strings.ToValidUTF8(s, "")
 }
 
 // SignOut ends a session.

@@ -41,6 +41,7 @@ func (s *Service) BeginSSO(ctx context.Context, wish SSOWish) (address, flow str
 		f.Session, f.MemberID = wish.Session.ID, wish.Session.MemberID
 	}
 	if wish.Confirm {
+		f.Confirm = true
 		opts = append(opts, oauth2.SetAuthURLParam("prompt", "login"), oauth2.SetAuthURLParam("max_age", "0"))
 	}
 	flow, err = s.sealFlow("sso", f)
@@ -117,6 +118,11 @@ func (s *Service) tieOrConfirm(ctx context.Context, x *Session, f Flow, c claims
 		switch {
 		case err == nil && had.MemberID != x.MemberID:
 			return postern.Errorf(postern.CodeConflict, "This sign-in belongs to another member of the account.")
+		case err == nil && !f.Confirm:
+			// The provider wasn't asked for a fresh proof, so this confirms nothing.
+			return postern.Errorf(postern.CodeConflict, "This sign-in is yours already.")
+		case errors.Is(err, postern.CodeNotFound) && f.Confirm:
+			return postern.Errorf(postern.CodeForbidden, "This sign-in isn't one of yours. Confirm with another way.")
 		case errors.Is(err, postern.CodeNotFound):
 			// Tying needs a fresh proof of another kind, or a stolen session could add a way in of its own.
 			if !s.IsFresh(x) {

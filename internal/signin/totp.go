@@ -1,17 +1,16 @@
 package signin
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"image/png"
+	"net/url"
 	"strings"
 	"time"
 
+	"github.com/boombuler/barcode/qr"
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/totp"
 
@@ -30,7 +29,44 @@ type NewTOTP struct {
 	Flow   string
 	Secret string // in base32, for typing
 	URL    string // otpauth://…
-	QR     string // a PNG as a data: URL
+	QR     QR
+}
+
+// QR is a QR code as an SVG path, in a square of Size units with its margin.
+type QR struct {
+	Size int
+	Path string
+}
+
+const qrMargin = 4 // the quiet zone that readers need
+
+// drawQR gives the code of a text: one rectangle for each run of dark modules.
+func drawQR(text string) (out QR, err error) {
+	code, err := qr.Encode(text, qr.M, qr.Auto)
+	if err != nil {
+		return out, fmt.Errorf("signin: draw a QR code: %w", err)
+	}
+	n := code.Bounds().Dx()
+	dark := func(x, y int) bool {
+		if x >= n {
+			return false
+		}
+		r, _, _, _ := code.At(x, y).RGBA()
+		return r == 0
+	}
+	var b strings.Builder
+	for y := range n {
+		for x := 0; x < n; x++ {
+			from := x
+			for dark(x, y) {
+				x++
+			}
+			if x > from {
+				fmt.Fprintf(&b, "M%d %dh%dv1H%dz", from+qrMargin, y+qrMargin, x-from, from+qrMargin)
+			}
+		}
+	}
+	return QR{Size: n + 2*qrMargin, Path: b.String()}, nil
 }
 
 // BeginTOTP makes the secret of an authenticator app. It counts once a code of it was right.
@@ -39,19 +75,13 @@ func (s *Service) BeginTOTP(x *Session) (out NewTOTP, err error) {
 	if err != nil {
 		return out, fmt.Errorf("signin: make a TOTP secret: %w", err)
 	}
-	img, err := key.Image(232, 232)
-	if err != nil {
-		return out, fmt.Errorf("signin: draw a QR code: %w", err)
-	}
-	var b bytes.Buffer
-	if err := png.Encode(&b, img); err != nil {
-		return out, fmt.Errorf("signin: draw a QR code: %w", err)
-	}
 	f := s.newFlow()
 	f.MemberID, f.Session, f.State = x.MemberID, x.ID, key.Secret()
-	out = NewTOTP{Secret: key.Secret(), URL: key.URL(), QR: "data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes())}
-	out.Flow, err = s.sealFlow("totp", f)
-	return out, err
+	flow, err := s.sealFlow("totp", f)
+	if err != nil {
+		return out, err
+	}
+	return s.showTOTP(x, flow, key.Secret())
 }
 
 // ReopenTOTP shows an authenticator app again that still waits: its code was wrong.
@@ -60,20 +90,16 @@ func (s *Service) ReopenTOTP(x *Session, flow string) (out NewTOTP, err error) {
 	if err != nil || f.Session != x.ID {
 		return out, errFlow
 	}
-	raw := fmt.Sprintf("otpauth://totp/%s:%s?secret=%s&issuer=%s", s.cfg.Name, x.Member.Email, f.State, s.cfg.Name)
-	key, err := otp.NewKeyFromURL(raw)
-	if err != nil {
-		return out, err
-	}
-	img, err := key.Image(232, 232)
-	if err != nil {
-		return out, err
-	}
-	var b bytes.Buffer
-	if err := png.Encode(&b, img); err != nil {
-		return out, err
-	}
-	return NewTOTP{Flow: flow, Secret: f.State, URL: raw, QR: "data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes())}, nil
+	return s.showTOTP(x, flow, f.State)
+}
+
+func (s *Service) showTOTP(x *Session, flow, secret string) (out NewTOTP, err error) {
+	u := url.URL{Scheme: "otpauth", Host: "totp", Path: "/" + s.cfg.Name + ":" + x.Member.Email,
+		// Apps don't all read a plus sign as a space.
+		RawQuery: strings.ReplaceAll(url.Values{"secret": {secret}, "issuer": {s.cfg.Name}}.Encode(), "+", "%20")}
+	out = NewTOTP{Flow: flow, Secret: secret, URL: u.String()}
+	out.QR, err = drawQR(out.URL)
+	return out, err
 }
 
 // FinishTOTP adds the authenticator app, if the code is one of its. The first

@@ -1,0 +1,12 @@
+package signin
+
+import "time"
+
+// AnswerAfter sets when refusals are answered: tests make hundreds.
+func (s *Service) AnswerAfter(d time.Duration) { s.answerAfter = d }
+
+// Wait, CommonPassword and MatchTOTP are rules that are tested by themselves.
+var (
+	Wait           = wait
+	CommonPassword = isCommon
+)

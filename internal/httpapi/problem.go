@@ -105,6 +105,9 @@ func useProblems() {
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
 		st := stateOf(ctx.Context())
 		err := fromHuma(status, errs)
+		if err == nil && msg == bodyRequired {
+			err = postern.Errorf(postern.CodeInvalid, "The request needs a JSON body.")
+		}
 		if err == nil {
 			err = fmt.Errorf("httpapi: huma answered %d", status)
 		}
@@ -115,6 +118,10 @@ func useProblems() {
 		return p
 	}
 }
+
+// bodyRequired is what huma says where there is no body. It is the one thing
+// that it says without an error of its own.
+const bodyRequired = "request body is required"
 
 // fromHuma makes an error of ours of what huma found: of a handler's error that
 // error itself, of a rejected request a sentence about the first thing that is wrong.
@@ -166,8 +173,6 @@ func describe(d *huma.ErrorDetail) (field, sentence string) {
 		return field, "There is no such member here."
 	case msg == "unknown query parameter":
 		return field, "There is no such query parameter here."
-	case msg == "request body is required":
-		return field, "The request needs a JSON body."
 	case strings.HasPrefix(msg, "expected required property "):
 		name := strings.TrimSuffix(strings.TrimPrefix(msg, "expected required property "), " to be present")
 		if field != "" {

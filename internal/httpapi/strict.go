@@ -153,6 +153,9 @@ func decode(data []byte, v any) error {
 // refuseNulls refuses null for a member that can't be none: Go would read it as left out.
 func refuseNulls(data []byte, v any) error {
 	t := reflect.TypeOf(v).Elem()
+	if t.Kind() == reflect.Pointer { // a body that may be left out
+		t = t.Elem()
+	}
 	if t.Kind() != reflect.Struct {
 		return nil
 	}

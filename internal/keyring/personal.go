@@ -81,7 +81,10 @@ func narrowed(own store.PersonalKey, in *NewPersonalKey) error {
 		in.Scopes = slices.Clone(own.Scopes)
 	}
 	if !within(own.Scopes, in.Scopes) {
-		return postern.Errorf(postern.CodeInsufficientScope, "The personal access key that you use is narrowed; it can't make a wider one.")
+		e := postern.Errorf(postern.CodeInsufficientScope, "The personal access key that you use is narrowed; it can't make a wider one.")
+		e.Scopes = slices.DeleteFunc(slices.Clone(in.Scopes), func(s postern.Scope) bool { return slices.Contains(own.Scopes, s) })
+		e.Message += " It leaves out " + joinScopes(e.Scopes) + "."
+		return e
 	}
 	if x := own.ExpiresAt; !x.IsZero() && (in.ExpiresAt.IsZero() || in.ExpiresAt.After(x)) {
 		in.ExpiresAt = x

@@ -99,8 +99,7 @@ func TestSealCoversEveryField(t *testing.T) {
 	if r := fresh(); !r.Sealed(p) {
 		t.Fatal("a row as it was sealed isn't")
 	}
-	var change func(t *testing.T, at string, v reflect.Value, row *CredentialRow)
-	change = func(t *testing.T, at string, v reflect.Value, row *CredentialRow) {
+	change := func(t *testing.T, at string, v reflect.Value, row *CredentialRow) {
 		switch v.Interface().(type) {
 		case time.Time:
 			v.Set(reflect.ValueOf(t0.Add(time.Hour)))

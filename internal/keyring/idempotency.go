@@ -19,6 +19,9 @@ func (c *change) idempotent(name, act string, in any) (done func(object string, 
 	if len(name) > 200 || !postern.Scope(name).Valid() {
 		return nil, nil, postern.Invalidf("Idempotency-Key", "An Idempotency-Key has 1 to 200 visible ASCII characters without quotes or blanks.")
 	}
+	if postern.HideSecrets(name) != name {
+		return nil, nil, postern.Invalidf("Idempotency-Key", "An Idempotency-Key is kept, and so must not hold a secret. Use any other text.")
+	}
 	body, err := json.Marshal([]any{act, in})
 	if err != nil {
 		return nil, nil, err

@@ -238,6 +238,8 @@ func text(field, s string, limit int, need bool) (string, error) {
 		return "", postern.Invalidf(field, "Say a %s.", field)
 	case !utf8.ValidString(s):
 		return "", postern.Invalidf(field, "This isn't valid UTF-8.")
+	case postern.HideSecrets(s) != s:
+		return "", postern.Invalidf(field, "There is a secret in this, which many can read. Leave it out, and rotate the key that it belongs to.")
 	case utf8.RuneCountInString(s) > limit:
 		return "", postern.Invalidf(field, "This has %d characters; at most %d are allowed.", utf8.RuneCountInString(s), limit)
 	}

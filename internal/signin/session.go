@@ -146,6 +146,7 @@ func (s *Service) record(ctx context.Context, tx *store.Tx, m *postern.Member, m
 }
 
 func clip(s string, n int) string {
+	s = postern.HideSecrets(s)
 	if len(s) > n {
 		s = s[:n]
 	}

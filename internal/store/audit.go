@@ -45,7 +45,10 @@ func (tx *Tx) InsertAudit(ctx context.Context, e postern.AuditEntry) error {
 		return fmt.Errorf("store: take an audit number: %w", err)
 	}
 	e.Seq = size
-	body := encodeAudit(&e)
+	// The log is for ever, and many read it: whatever someone sent as an id, a name or a
+	// user agent, no secret may get into it.
+	e.Object = postern.HideSecrets(e.Object)
+	body := postern.HideSecrets(encodeAudit(&e))
 	who := string(e.Actor.MemberID)
 	if who == "" {
 		who = string(e.Actor.KeyID)

@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/console"
 	"postern.dev/postern/internal/door"
 	"postern.dev/postern/internal/door/identity"
 	"postern.dev/postern/internal/gateway"
 	"postern.dev/postern/internal/httpapi"
 	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/signin"
 )
 
 // doors are the ways in, and what must run for them.
@@ -52,20 +54,50 @@ func (n *Node) openDoors() (err error) {
 	if err != nil {
 		return err
 	}
-	d.admin, err = n.adminMux(api)
+	web, err := n.openConsole()
+	if err != nil {
+		return err
+	}
+	d.admin, err = n.adminMux(api, web)
 	d.workers = map[string]func(context.Context) error{"gateway": d.proxy.Run, "upstreams": n.followUpstreams}
 	return err
 }
 
-// adminMux puts the doors that speak protocols of others beside the management API.
-func (n *Node) adminMux(api http.Handler) (http.Handler, error) {
+// openConsole builds the web console, and who signs in to it.
+func (n *Node) openConsole() (*console.Console, error) {
+	cfg := n.Config
+	who, err := signin.New(signin.Config{DB: n.DB, Pepper: n.Pepper, Keyring: n.Keyring, Brand: cfg.Brand, PublicURL: cfg.PublicURL, Now: cfg.Now, Log: cfg.Log})
+	if err != nil {
+		return nil, err
+	}
+	return console.New(console.Config{Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Signin: who, Door: n.doors.door,
+		PublicURL: cfg.PublicURL, GatewayURL: cfg.GatewayURL, Version: cfg.Version, Now: cfg.Now, Log: cfg.Log})
+}
+
+// apiPaths are where the management API answers; everything else is the console's.
+var apiPaths = []string{"/v1/", "/openapi.json", "/healthz", "/readyz", "/metrics"}
+
+// setupPaths are the API's own pages for who has no way into the console yet. Each
+// gives way to the console's once that serves it.
+var setupPaths = map[string]string{"/setup/{link}": "GET /setup/{link}", "/invite/{link}": "GET /invite/{link}", "/{$}": "GET /signin", "/static/": "GET /setup/{link}"}
+
+// adminMux puts the doors that speak protocols of others beside the management API, and the console under all.
+func (n *Node) adminMux(api http.Handler, web *console.Console) (http.Handler, error) {
 	d := &n.doors
 	authorize, err := httpapi.AuthorizeHandler(httpapi.AuthorizeConfig{Door: d.door, Identity: d.identity, Peers: n.Config.ForwardPeers})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/", api)
+	mux.Handle("/", web.Handler())
+	for _, path := range apiPaths {
+		mux.Handle(path, api)
+	}
+	for path, own := range setupPaths {
+		if !web.Serves(own) {
+			mux.Handle(path, api)
+		}
+	}
 	mux.Handle("/v1/verify", httpapi.VerifyHandler(d.door))
 	mux.Handle("/authorize", authorize)
 	mux.Handle("/authorize/", authorize)

@@ -1,0 +1,219 @@
+// What every page does a little better with scripts. Each page works without.
+const $ = (s, r = document) => r.querySelector(s);
+const $$ = (s, r = document) => [...r.querySelectorAll(s)];
+document.documentElement.classList.add('js');
+
+// The live region is there from the start; text is put into it.
+let toastTimer;
+export function say(text) {
+  const t = $('.toast');
+  t.textContent = '';
+  clearTimeout(toastTimer);
+  setTimeout(() => { t.textContent = text; }, 40);
+  toastTimer = setTimeout(() => { t.textContent = ''; }, 5000);
+}
+
+const secure = location.protocol === 'https:' ? '; Secure' : '';
+function remember(name, value) {
+  document.cookie = `${name}=${encodeURIComponent(value)}; Path=/; Max-Age=34560000; SameSite=Lax${secure}`;
+}
+
+// Times: the server says them in the zone of this cookie from the next page on.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone) remember('postern_zone', zone);
+const exact = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'long' });
+export function times(root = document) {
+  for (const t of $$('time[datetime]', root)) t.title = exact.format(new Date(t.dateTime));
+}
+times();
+
+// Theme: without a new page.
+for (const f of $$('[data-theme-form]')) {
+  f.addEventListener('submit', (e) => {
+    e.preventDefault();
+    const root = document.documentElement;
+    const dark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
+    root.dataset.theme = dark ? 'light' : 'dark';
+    remember('postern_theme', root.dataset.theme);
+    f.elements.theme.value = dark ? 'dark' : 'light';
+    say(dark ? 'Light theme' : 'Dark theme');
+  });
+}
+
+// The drawer on phones: the page behind it is inert while it is open.
+const opener = $('[data-nav-open]');
+function drawer(open) {
+  document.body.classList.toggle('nav-open', open);
+  opener.setAttribute('aria-expanded', open);
+  $('.body').inert = open;
+  if (open) $('.side a').focus(); else opener.focus();
+}
+if (opener) {
+  opener.addEventListener('click', () => drawer(true));
+  for (const b of $$('[data-nav-close]')) b.addEventListener('click', () => drawer(false));
+}
+
+// Menus: one open at a time; Escape and a click elsewhere close it.
+document.addEventListener('click', (e) => {
+  for (const d of $$('details.menu[open]')) if (!d.contains(e.target)) d.open = false;
+});
+// A menu near the bottom opens upwards, so that nothing of it is cut off.
+document.addEventListener('toggle', (e) => {
+  const d = e.target;
+  if (!d.matches?.('details.menu') || !d.open) return;
+  const pop = $('.pop', d);
+  pop.classList.remove('up');
+  if (pop.getBoundingClientRect().bottom > innerHeight && d.getBoundingClientRect().top > pop.offsetHeight + 60) pop.classList.add('up');
+}, true);
+
+// Keys. None fires inside a field, nor while a dialog is open.
+let after = '';
+document.addEventListener('keydown', (e) => {
+  if (e.key === 'Escape') {
+    for (const d of $$('details.menu[open]')) { d.open = false; $('summary', d).focus(); }
+    if (document.body.classList.contains('nav-open')) drawer(false);
+    return;
+  }
+  if (e.ctrlKey || e.metaKey || e.altKey || $('dialog[open]') || e.target.closest('input, textarea, select, [contenteditable]')) return;
+  const was = after;
+  after = '';
+  if (was === 'g') {
+    const to = { k: '/keys', a: '/activity', m: '/migration' }[e.key];
+    if (to && $(`.nav a[href="${to}"]`)) location.assign(to);
+    return;
+  }
+  switch (e.key) {
+    case '/': { const q = $('[data-slash]') || $('#find'); if (q) { e.preventDefault(); q.focus(); q.select(); } break; }
+    case 'g': after = 'g'; break;
+    case 'c': { const a = $('[data-key-c]'); if (a) a.click(); break; }
+    case '?': $('#shortcuts')?.showModal(); break;
+  }
+});
+
+// Search never takes a whole secret.
+for (const f of $$('[data-search]')) {
+  f.addEventListener('submit', (e) => {
+    const q = $('input[name=q]', f);
+    if (!/[a-z][a-z0-9]{1,15}_[a-z]{2,4}_[0-9A-Za-z]{16}_[0-9A-Za-z]{20,}/.test(q.value)) return;
+    e.preventDefault();
+    q.value = '';
+    say('That looks like a secret. We did not send it anywhere. Search with its last 4 characters.');
+  });
+}
+
+// Dialogs. What opens one leads to a page that asks the same, without scripts.
+document.addEventListener('click', (e) => {
+  const b = e.target.closest('[data-dialog]');
+  if (b) {
+    const d = document.getElementById(b.dataset.dialog);
+    if (!d) return;
+    e.preventDefault();
+    const m = b.closest('details.menu');
+    if (m) m.open = false;
+    d.showModal();
+    d.addEventListener('close', () => (m ? $('summary', m) : b).focus(), { once: true });
+    return;
+  }
+  if (e.target.matches('dialog')) e.target.close();
+  if (e.target.closest('[data-close]')) e.target.closest('dialog').close();
+});
+for (const i of $$('input[data-match]')) {
+  const b = $(`[data-needs="${i.id}"]`);
+  const check = () => { b.disabled = i.value.trim() !== i.dataset.match; };
+  check();
+  i.addEventListener('input', check);
+}
+
+// Copy: the words of the button change in place, and are spoken once.
+for (const b of $$('[data-copy]')) {
+  b.hidden = false;
+  b.addEventListener('click', async () => {
+    const words = $('span', b);
+    const had = words.textContent;
+    try {
+      await navigator.clipboard.writeText(b.dataset.copy || $(b.dataset.from).textContent);
+    } catch {
+      say('The browser did not let us copy. Select the text and copy it yourself.');
+      return;
+    }
+    b.dispatchEvent(new CustomEvent('copied', { bubbles: true }));
+    words.textContent = 'Copied';
+    say(b.dataset.copied || 'Copied.');
+    setTimeout(() => { words.textContent = had; }, 4000);
+  });
+}
+
+// A form is sent once: a second press waits for the answer to the first.
+document.addEventListener('submit', (e) => {
+  if (e.defaultPrevented || e.target.method !== 'post') return;
+  if (e.target.dataset.sent) { e.preventDefault(); return; }
+  e.target.dataset.sent = '1';
+  setTimeout(() => { delete e.target.dataset.sent; }, 10000);
+});
+addEventListener('pageshow', () => { for (const f of $$('form[data-sent]')) delete f.dataset.sent; });
+
+// Selects and boxes that apply at once; without scripts a button does.
+for (const s of $$('[data-autosend]')) s.addEventListener('change', () => s.form.requestSubmit());
+
+// What is wrong takes the focus.
+$('[data-errors]')?.focus();
+
+// Charts: what a bar stands for, on hover. The same numbers are in a table.
+export function charts(root = document) {
+  for (const c of $$('.chart', root)) {
+    const plot = $('.plot', c);
+    const tip = document.createElement('div');
+    tip.className = 'tip';
+    tip.hidden = true;
+    plot.append(tip);
+    plot.addEventListener('pointermove', (e) => {
+      const g = e.target.closest('g[data-tip]');
+      if (!g) return;
+      for (const x of $$('g.on', c)) x.classList.remove('on');
+      g.classList.add('on');
+      const [name, ...rows] = g.dataset.tip.split('\n');
+      const b = document.createElement('b');
+      b.textContent = name;
+      tip.replaceChildren(b, ...rows.map((r) => {
+        const [what, n] = r.split('\t');
+        const s = document.createElement('span');
+        const i = document.createElement('i');
+        const em = document.createElement('em');
+        i.textContent = what;
+        em.textContent = n;
+        s.append(i, em);
+        return s;
+      }));
+      tip.hidden = false;
+      const p = plot.getBoundingClientRect();
+      const x = e.clientX - p.left;
+      const left = Math.min(Math.max(0, x + (x > p.width / 2 ? -tip.offsetWidth - 14 : 14)), p.width - tip.offsetWidth);
+      tip.style.left = `${left}px`;
+    });
+    plot.addEventListener('pointerleave', () => { tip.hidden = true; for (const x of $$('g.on', c)) x.classList.remove('on'); });
+  }
+}
+charts();
+globalThis.postern = { say, times, charts };
+
+// Two minutes before the session ends, one press keeps it.
+const idle = Number(document.body.dataset.idle);
+const ask = $('#idle');
+if (idle && ask) {
+  let timer;
+  const wait = (s) => { clearTimeout(timer); timer = setTimeout(() => ask.showModal(), Math.max(5, s - 120) * 1000); };
+  wait(idle);
+  $('[data-stay]').addEventListener('submit', async (e) => {
+    e.preventDefault();
+    e.stopImmediatePropagation();
+    const form = e.target;
+    let ok = false;
+    try {
+      ok = (await fetch('/stay', { method: 'POST', headers: { Accept: 'text/plain' }, body: new URLSearchParams(new FormData(form)) })).ok;
+    } catch { /* offline: told below */ }
+    delete form.dataset.sent;
+    ask.close();
+    if (ok) wait(idle);
+    say(ok ? 'You stay signed in.' : 'You could not be kept signed in. Save your work and sign in again.');
+  });
+}

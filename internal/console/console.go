@@ -1,0 +1,94 @@
+package console
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/door"
+	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/signin"
+	"postern.dev/postern/internal/store"
+	"postern.dev/postern/internal/verify"
+)
+
+// Config is what a Console needs. The first six have no default.
+type Config struct {
+	Keyring  *keyring.Keyring
+	Verifier *verify.Verifier
+	Activity *activity.Log
+	DB       *store.DB
+	Signin   *signin.Service
+	Door     *door.Door // tells who calls: address, request number
+
+	PublicURL  string // where people reach the console; with https its cookies are Secure
+	GatewayURL string // where integrations reach the gateway, for snippets; may be empty
+	Version    string
+	// Refresh is how old what the lists say of calls may be: 5 s unless set.
+	Refresh time.Duration
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+func (c *Config) fill() error {
+	if c.Keyring == nil || c.Verifier == nil || c.Activity == nil || c.DB == nil || c.Signin == nil || c.Door == nil {
+		return errors.New("console: a keyring, a verifier, an activity log, a database, a sign-in service and a door are needed")
+	}
+	if c.Now == nil {
+		c.Now = func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Refresh <= 0 {
+		c.Refresh = 5 * time.Second
+	}
+	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	c.GatewayURL = strings.TrimRight(c.GatewayURL, "/")
+	return nil
+}
+
+// Console is the web console.
+type Console struct {
+	cfg     Config
+	kr      *keyring.Keyring
+	log     *slog.Logger
+	assets  *assets
+	pages   *pages
+	answers answers
+	lists   keyLists
+	known   map[string]bool // patterns that are served, so that nothing links to what isn't there
+	handler http.Handler
+	mux     *http.ServeMux
+
+	byPattern map[string]route
+}
+
+// New makes a Console.
+func New(cfg Config) (*Console, error) {
+	if err := cfg.fill(); err != nil {
+		return nil, err
+	}
+	c := &Console{cfg: cfg, kr: cfg.Keyring, log: cfg.Log, known: map[string]bool{}}
+	var err error
+	if c.assets, err = loadAssets(); err != nil {
+		return nil, fmt.Errorf("console: assets: %w", err)
+	}
+	if c.pages, err = loadPages(c.assets); err != nil {
+		return nil, fmt.Errorf("console: templates: %w", err)
+	}
+	c.handler = c.serve()
+	return c, nil
+}
+
+// Handler answers everything under "/" that no API answers.
+func (c *Console) Handler() http.Handler { return c.handler }
+
+// Serves reports whether a pattern, such as "GET /audit", has a page.
+func (c *Console) Serves(pattern string) bool { return c.known[pattern] }
+
+func (c *Console) now() time.Time { return c.cfg.Now() }

@@ -1,0 +1,5 @@
+package console
+
+func keyViews(c func() Common) map[string][]view {
+	return map[string][]view{"keys": {&keysView{}, &keysView{Common: c()}}}
+}

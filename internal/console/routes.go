@@ -1,0 +1,89 @@
+package console
+
+import (
+	"net/http"
+	"strings"
+
+	"postern.dev/postern"
+)
+
+// route is one address of the console.
+type route struct {
+	// Pattern is that of http.ServeMux: "GET /keys/{id}".
+	Pattern string
+	Serve   func(*visit) error
+	// Need are permissions of which one is enough; none: every member may come.
+	Need []postern.Permission
+	// Public routes need no session; theirs is nil where nobody is in.
+	Public bool
+	// Fresh routes need a recent proof of who it is (console.md section 11).
+	Fresh bool
+	// Raw routes take a body that is no form of ours (JSON of the browser's own API): no form token
+	// is looked for. The check of the origin still holds.
+	Raw bool
+	// Repeats says that Serve answers a second sending of a form itself (visit.again): one whose answer
+	// shows a secret. Everywhere else nothing is served twice.
+	Repeats bool
+	// MaxBody is how many bytes a request may bring: 1 MiB unless set.
+	MaxBody int64
+}
+
+// routes are all pages. A page adds its own list here and nothing elsewhere.
+func (c *Console) routes() []route {
+	var all []route
+	for _, some := range [][]route{
+		c.shellRoutes(),
+		c.keysRoutes(),
+	} {
+		all = append(all, some...)
+	}
+	return all
+}
+
+// serve builds the handler of all routes.
+func (c *Console) serve() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /assets/", c.assets)
+	all := c.routes()
+	for _, rt := range all {
+		c.known[rt.Pattern] = true
+	}
+	if !c.known["GET /{$}"] {
+		all = append(all, route{Pattern: "GET /{$}", Serve: func(v *visit) error { return v.redirect("/keys") }})
+	}
+	c.byPattern = map[string]route{}
+	for _, rt := range all {
+		c.byPattern[rt.Pattern] = rt
+		mux.Handle(rt.Pattern, c.gate(rt))
+	}
+	c.mux = mux
+	mux.Handle("/", c.gate(route{Public: true, Raw: true, Serve: func(v *visit) error { return errNoPage }}))
+	return c.observe(mux)
+}
+
+// find is the route that a request would be served by, with the parts of its
+// address that the pattern names set in the request.
+func (c *Console) find(r *http.Request) (route, bool) {
+	_, pattern := c.mux.Handler(r)
+	rt, ok := c.byPattern[pattern]
+	if ok {
+		setPathValues(r, pattern)
+	}
+	return rt, ok
+}
+
+// setPathValues fills in the wildcards of a pattern that a request is known to match.
+func setPathValues(r *http.Request, pattern string) {
+	_, path, _ := strings.Cut(pattern, "/")
+	have := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	for i, part := range strings.Split(path, "/") {
+		if name, ok := strings.CutPrefix(part, "{"); ok && i < len(have) {
+			name = strings.TrimSuffix(name, "}")
+			if rest, ok := strings.CutSuffix(name, "..."); ok {
+				r.SetPathValue(rest, strings.Join(have[i:], "/"))
+				return
+			}
+			r.SetPathValue(name, have[i])
+		}
+	}
+}

@@ -143,9 +143,9 @@ func decode(data []byte, v any) error {
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil {
 		if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && te.Field != "" {
-			return errors.New(fieldName(te.Field) + ": this is not what is expected here.")
+			return postern.Invalidf(fieldName(te.Field), "This is not what is expected here.")
 		}
-		return errors.New("This is not what is expected here.")
+		return postern.Errorf(postern.CodeInvalid, "This is not what is expected here.")
 	}
 	return refuseNulls(data, v)
 }
@@ -161,7 +161,7 @@ func refuseNulls(data []byte, v any) error {
 	}
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(data, &members); err != nil {
-		return errors.New("A JSON object is expected.")
+		return postern.Errorf(postern.CodeInvalid, "A JSON object is expected.")
 	}
 	for _, f := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -170,7 +170,7 @@ func refuseNulls(data []byte, v any) error {
 			continue
 		}
 		if _, optional := reflect.PointerTo(f.Type).MethodByName("Null"); !optional {
-			return errors.New(name + " can't be null; leave it out.")
+			return postern.Invalidf(name, "This can't be null; leave it out.")
 		}
 	}
 	return nil

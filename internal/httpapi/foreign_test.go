@@ -1,0 +1,132 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"postern.dev/postern"
+	"postern.dev/postern/api"
+	"postern.dev/postern/client"
+)
+
+// seen is what an answer tells, but for what tells one request from another.
+func seen(t *testing.T, a *answer, ids ...string) map[string]any {
+	t.Helper()
+	out := map[string]any{"status": a.status}
+	body := string(a.body)
+	for _, id := range append(ids, a.header.Get("Postern-Request-Id")) {
+		body = strings.ReplaceAll(body, id, "ID")
+	}
+	out["body"] = body
+	for name, values := range a.header {
+		if !slices.Contains([]string{"Date", "Postern-Request-Id"}, name) {
+			out[name] = values
+		}
+	}
+	return out
+}
+
+// On every route another account's id is answered as one that nobody has: by a
+// super admin who holds every permission in an account of their own.
+func TestForeignIDs(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		intruder, joined := w.otherAccount("globex")
+		k := must(w.super.CreateServiceKey(ctx, api.NewServiceKey{Name: "sync", Scopes: []string{"deals.read"}}))(t)
+		must(w.super.RotateServiceKey(ctx, k.ID, api.Rotate{Grace: "1h"}))(t)
+		role := must(w.super.CreateRole(ctx, api.NewRole{Name: "Readers", Permissions: []string{"postern.keys.read"}}))(t)
+		_, kim := w.member("kim@example.org", role.ID)
+		pak := must(w.super.CreatePersonalKey(ctx, api.NewPersonalKey{Name: "ci"}))(t)
+		mem, acc, rol := string(postern.NewID("mem")), string(postern.NewID("acc")), string(postern.NewID("rol"))
+		// By what stands before {id}: an id of the first account, and one of nobody.
+		ids := map[string][2]string{"service-keys": {k.ID, string(postern.NewKeyID())}, "members": {kim.Member.ID, mem}, "roles": {role.ID, rol},
+			"personal-keys": {pak.ID, string(postern.NewKeyID())}, "accounts": {string(w.account), acc}}
+		bodies := map[string][]string{"service-keys": {`{}`, `{"name":"mine"}`, `{"scopes":["contacts.write"]}`, `{"paused":true}`},
+			"members": {`{}`, `{"name":"Mine"}`, `{"roleId":"viewer"}`}, "roles": {`{}`, `{"name":"Mine"}`}, "accounts": {`{}`, `{"name":"Mine"}`, `{"suspended":true}`}}
+		// No list holds anything of another account.
+		for _, path := range []string{"/v1/service-keys", "/v1/members", "/v1/roles", "/v1/accounts", "/v1/activity", "/v1/audit", "/v1/personal-keys", "/v1/account", "/v1/members/me"} {
+			a := w.send("GET", path, joined.Secret, "")
+			if a.status != http.StatusOK {
+				t.Errorf("%s = %d %s", path, a.status, a.body)
+			}
+			for _, theirs := range []string{k.ID, role.ID, kim.Member.ID, pak.ID, string(w.account), "kim@example.org", "Acme"} {
+				if strings.Contains(string(a.body), theirs) {
+					t.Errorf("%s shows %s of another account", path, theirs)
+				}
+			}
+		}
+		before, routes := w.everything(), 0
+		for _, op := range w.operations() {
+			collection := strings.Split(op.path, "/")[2]
+			pair, ok := ids[collection]
+			if !strings.Contains(op.path, "{") || collection == "upstreams" { // the server's own, not an account's
+				continue
+			}
+			if !ok {
+				t.Errorf("%s takes an id, and this test knows none", op.name)
+				continue
+			}
+			routes++
+			tries := []string{""}
+			if op.method == http.MethodPatch {
+				tries = bodies[collection]
+			} else if op.method == http.MethodPost {
+				tries = []string{"", "{}"}
+			}
+			for _, body := range tries {
+				for _, header := range [][]string{nil, {"If-Match", `"1"`}, {"Idempotency-Key", "k"}} {
+					foreign := w.send(op.method, strings.Replace(op.path, "{id}", pair[0], 1), joined.Secret, body, header...)
+					nobodys := w.send(op.method, strings.Replace(op.path, "{id}", pair[1], 1), joined.Secret, body, header...)
+					if foreign.status != http.StatusNotFound {
+						t.Errorf("%s %s of another account = %d %s", op.name, body, foreign.status, foreign.body)
+					}
+					if d := cmp.Diff(seen(t, nobodys, pair[1]), seen(t, foreign, pair[0])); d != "" {
+						t.Errorf("%s %s tells another account's id from none:\n%s", op.name, body, d)
+					}
+				}
+			}
+		}
+		if routes < 14 {
+			t.Errorf("%d routes take an id of an account", routes)
+		}
+		// Ids in bodies and queries.
+		for _, x := range []struct {
+			method, path, body string
+			real, none         string
+		}{
+			{"POST", "/v1/members", `{"email":"x@example.net","name":"X","roleId":"ID"}`, role.ID, rol},
+			{"PATCH", "/v1/members/" + joined.Member.ID, `{"roleId":"ID"}`, role.ID, rol},
+			{"POST", "/v1/service-keys", `{"name":"x","teamId":"ID"}`, "team_real", "team_none"},
+			{"GET", "/v1/service-keys?madeBy=ID", "", k.MadeBy, mem},
+			{"GET", "/v1/activity?key=ID", "", k.ID, noID},
+			{"GET", "/v1/audit?object=ID", "", k.ID, noID},
+			{"GET", "/v1/audit?actor=ID", "", k.MadeBy, mem},
+		} {
+			in := func(s, id string) string { return strings.ReplaceAll(s, "ID", id) }
+			a, b := w.send(x.method, in(x.path, x.real), joined.Secret, in(x.body, x.real)), w.send(x.method, in(x.path, x.none), joined.Secret, in(x.body, x.none))
+			if d := cmp.Diff(seen(t, b, x.none), seen(t, a, x.real)); d != "" {
+				t.Errorf("%s %s tells another account's id from none:\n%s", x.method, x.path, d)
+			}
+		}
+		if d := cmp.Diff(before, w.everything()); d != "" {
+			t.Errorf("the intruder has changed something:\n%s", d)
+		}
+		// Nor does one from another account's cursor on.
+		for i := range 3 {
+			must(w.super.CreateServiceKey(ctx, api.NewServiceKey{Name: strings.Repeat("x", i+1)}))(t)
+		}
+		page := must(w.super.ServiceKeys(ctx, client.KeyQuery{Paging: client.Paging{Limit: 1}}))(t)
+		if got := must(intruder.ServiceKeys(ctx, client.KeyQuery{Paging: client.Paging{Cursor: page.NextCursor}}))(t); len(got.Items) > 0 || page.NextCursor == "" {
+			t.Errorf("another account's cursor %q gives %+v", page.NextCursor, got.Items)
+		}
+		// Even the operator reaches into another account only to rename or suspend it.
+		key := must(intruder.CreateServiceKey(ctx, api.NewServiceKey{Name: "theirs"}))(t)
+		if _, err := w.super.ServiceKey(ctx, key.ID); !client.IsCode(err, "not_found") {
+			t.Errorf("the operator reads a key of another account: %v", err)
+		}
+	})
+}

@@ -390,6 +390,9 @@ func memberFacts(m *postern.Member) map[string]any {
 }
 
 func checkEmail(s string) (string, error) {
+	if _, err := text("email", s, 254, true); err != nil {
+		return "", err // before it is put in lower case, which would disguise a secret
+	}
 	s = strings.ToLower(strings.TrimSpace(s))
 	a, err := mail.ParseAddress(s)
 	if err != nil || a.Address != s || len(s) > 254 || strings.ContainsAny(s, "<>\"\r\n") {

@@ -80,11 +80,17 @@ func (s *server) fail(w http.ResponseWriter, st *state, err error) {
 	p := s.problemOf(st, err)
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Link", s.help(p))
 	retryLater(w.Header(), p.Status)
 	w.WriteHeader(p.Status)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(p.Problem) // whoever went away reads no problem
+}
+
+// help is a link to what a problem means and what to do.
+func (s *server) help(p *problem) string {
+	return "<" + s.cfg.PublicURL + "/docs/problems#" + p.Code + `>; rel="help"`
 }
 
 // retryLater says when to come back, where coming back may help.
@@ -112,6 +118,7 @@ func useProblems() {
 			err = fmt.Errorf("httpapi: huma answered %d", status)
 		}
 		p := st.server.problemOf(st, err)
+		ctx.SetHeader("Link", st.server.help(p))
 		if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
 			ctx.SetHeader("Retry-After", "1")
 		}
@@ -182,6 +189,9 @@ func describe(d *huma.ErrorDetail) (field, sentence string) {
 	case msg == "":
 		return field, "This is not what is expected here."
 	default:
+		if name, rest, ok := strings.Cut(msg, ": "); ok && d.Location == "body" { // of decode's own
+			field, msg = name, rest
+		}
 		msg = strings.TrimSuffix(msg, ".")
 		return field, strings.ToUpper(msg[:1]) + msg[1:] + "."
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -89,6 +88,12 @@ func must[T any](v T, err error) func(*testing.T) T {
 // open starts a server on a fresh database, still without an account.
 func open(t *testing.T, target string, change ...func(*httpapi.Config)) *world {
 	t.Helper()
+	return openWith(t, target, nil, change...)
+}
+
+// openWith starts one whose verifier goes by another clock than the system's.
+func openWith(t *testing.T, target string, clock verify.Clock, change ...func(*httpapi.Config)) *world {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	w := &world{t: t, log: &buffer{}, stop: stop, target: target}
 	now := func() time.Time {
@@ -103,7 +108,7 @@ func open(t *testing.T, target string, change ...func(*httpapi.Config)) *world {
 		file = target + ".activity"
 	}
 	w.activity = must(activity.Open(ctx, activity.Config{Target: file, Delay: 5 * time.Millisecond}))(t)
-	w.verifier = must(verify.New(verify.Config{Store: verifyStoreOf(w.db, own), Pepper: pepper, Sink: w.activity, Log: log}))(t)
+	w.verifier = must(verify.New(verify.Config{Store: verifyStoreOf(w.db, own), Pepper: pepper, Sink: w.activity, Clock: clock, Log: log}))(t)
 	w.kr = keyring.New(keyring.Config{DB: w.db, Pepper: pepper, Builtin: []*catalog.Catalog{own}, Logger: log, Now: now,
 		Applied: func(ctx context.Context, seq int64) {
 			if err := w.verifier.CatchUp(context.WithoutCancel(ctx), seq); err != nil {
@@ -229,17 +234,4 @@ func (w *world) send(method, path, secret, body string, header ...string) *answe
 		w.t.Fatal(err)
 	}
 	return &answer{res.StatusCode, res.Header, got}
-}
-
-func wantProblem(t *testing.T, what string, err error, status int, code postern.Code) *client.Error {
-	t.Helper()
-	e, ok := errors.AsType[*client.Error](err)
-	if !ok {
-		t.Errorf("%s = %v, want a problem %d %s", what, err, status, code)
-		return &client.Error{}
-	}
-	if e.Status != status || e.Code != string(code) {
-		t.Errorf("%s = %d %s (%v), want %d %s", what, e.Status, e.Code, e, status, code)
-	}
-	return e
 }

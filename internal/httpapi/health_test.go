@@ -1,0 +1,239 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"postern.dev/postern/api"
+	"postern.dev/postern/client"
+	"postern.dev/postern/internal/httpapi"
+	"postern.dev/postern/internal/verify"
+)
+
+func (w *world) health(path string) (int, api.Health) {
+	w.t.Helper()
+	a := w.send("GET", path, "", "")
+	var h api.Health
+	if err := json.Unmarshal(a.body, &h); err != nil {
+		w.t.Fatalf("%s = %d %s", path, a.status, a.body)
+	}
+	if a.status == http.StatusServiceUnavailable && a.header.Get("Retry-After") == "" {
+		w.t.Errorf("%s says 503 without Retry-After", path)
+	}
+	return a.status, h
+}
+
+// A server whose database is gone lives, and isn't ready.
+func TestNotReadyWithoutItsDatabase(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.db.Close()
+		if status, h := w.health("/readyz"); status != http.StatusServiceUnavailable || len(h.Reasons) != 1 || !strings.Contains(h.Reasons[0], "database") {
+			t.Errorf("readyz = %d %v", status, h)
+		}
+		if status, h := w.health("/healthz"); status != http.StatusOK || h.Status != "ok" {
+			t.Errorf("healthz = %d %v", status, h)
+		}
+	})
+}
+
+// lag is a clock that tests put forward, beside the system's.
+type lag struct {
+	clock verify.Clock
+	by    atomic.Int64
+}
+
+func (l *lag) Now() verify.Instant {
+	i, by := l.clock.Now(), l.by.Load()
+	return verify.Instant{Wall: i.Wall + by, Mono: i.Mono + by, Boot: i.Boot + by}
+}
+
+// A server whose lease has run out isn't ready, and can't tell whom it may answer.
+func TestNotReadyWithoutItsLease(t *testing.T) {
+	clock := &lag{clock: verify.SystemClock()}
+	w := openWith(t, t.TempDir()+"/postern.db", clock)
+	if status, h := w.health("/readyz"); status != http.StatusOK || h.Status != "ok" {
+		t.Fatalf("readyz = %d %v", status, h)
+	}
+	w.stop() // nobody renews it any more
+	clock.by.Store(int64(2 * time.Minute))
+	if status, h := w.health("/readyz"); status != http.StatusServiceUnavailable || len(h.Reasons) == 0 || !strings.Contains(h.Reasons[0], "lease") {
+		t.Errorf("readyz = %d %v", status, h)
+	}
+	a := w.send("GET", "/v1/members/me", "pst_pak_x", "")
+	if a.status == http.StatusOK || a.status == http.StatusForbidden {
+		t.Errorf("a request without a lease = %d %s", a.status, a.body)
+	}
+}
+
+// What waits is answered once the server stops, and goes on from there elsewhere.
+func TestStopping(t *testing.T) {
+	stopping := make(chan struct{})
+	w := newWorld(t, t.TempDir()+"/postern.db", func(c *httpapi.Config) { c.Stopping = stopping })
+	if err := w.activity.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first := w.send("GET", "/v1/activity?follow=true&wait=0s", w.secret, "")
+	var page api.Calls
+	if err := json.Unmarshal(first.body, &page); err != nil || first.status != http.StatusOK {
+		t.Fatalf("follow = %d %s", first.status, first.body)
+	}
+	got, began := make(chan *answer, 1), time.Now()
+	// Nothing that happens matches, so that only stopping can end the wait.
+	go func() { got <- w.send("GET", "/v1/activity?follow=true&wait=1m&key=0000000000000000", w.secret, "") }()
+	close(stopping)
+	select {
+	case a := <-got:
+		var page api.Calls
+		if err := json.Unmarshal(a.body, &page); err != nil || a.status != http.StatusOK || len(page.Items) != 0 || page.NextCursor == "" {
+			t.Errorf("a wait that stopping ended = %d %s", a.status, a.body)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatalf("the wait goes on after %s", time.Since(began))
+	}
+	if status, h := w.health("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(strings.Join(h.Reasons, " "), "stopping") {
+		t.Errorf("readyz = %d %v", status, h)
+	}
+	// Whoever is served already is served to the end.
+	if a := w.send("GET", "/v1/members/me", w.secret, ""); a.status != http.StatusOK {
+		t.Errorf("a request while stopping = %d %s", a.status, a.body)
+	}
+}
+
+func (w *world) scrape() (map[string]*dto.MetricFamily, []byte) {
+	w.t.Helper()
+	a := w.send("GET", "/metrics", "", "")
+	p := expfmt.NewTextParser(model.LegacyValidation)
+	m, err := p.TextToMetricFamilies(bytes.NewReader(a.body))
+	if err != nil || a.status != http.StatusOK {
+		w.t.Fatalf("metrics = %d, %v\n%s", a.status, err, a.body)
+	}
+	return m, a.body
+}
+
+func series(m map[string]*dto.MetricFamily) (n int) {
+	for _, f := range m {
+		n += len(f.GetMetric())
+	}
+	return n
+}
+
+// Metrics are well-formed, hold no secret and no id, and don't grow with what is sent.
+func TestMetrics(t *testing.T) {
+	w := newWorld(t, t.TempDir()+"/postern.db")
+	ctx := t.Context()
+	round := func(n int) {
+		k := must(w.super.CreateServiceKey(ctx, api.NewServiceKey{Name: fmt.Sprintf("key %d", n), Scopes: []string{"deals.read"}}))(t)
+		must(w.super.ServiceKey(ctx, k.ID))(t)
+		if _, err := w.super.ServiceKey(ctx, fmt.Sprintf("%016d", n)); !client.IsCode(err, "not_found") {
+			t.Error(err)
+		}
+		w.send("GET", fmt.Sprintf("/nothing/%d", n), "", "")
+		w.send("GET", fmt.Sprintf("/v1/nothing/%d", n), w.secret, "")
+		w.send("GET", fmt.Sprintf("/setup/link%d", n), "", "")
+		w.send("GET", "/v1/members/me", fmt.Sprintf("pst_pak_%d", n), "")
+		w.send(fmt.Sprintf("METHOD%d", n), "/v1/service-keys", w.secret, "")
+		w.send(fmt.Sprintf("METHOD%d", n), "/", "", "")
+	}
+	round(0)
+	before, _ := w.scrape()
+	for n := 1; n < 40; n++ {
+		round(n)
+	}
+	after, text := w.scrape()
+	if a, b := series(before), series(after); b > a+5 || b > 500 {
+		t.Errorf("%d series became %d", a, b)
+	}
+	for _, name := range []string{"postern_http_requests_total", "postern_http_request_duration_seconds", "postern_decisions_total", "postern_index_credentials",
+		"postern_lease_held", "postern_feed_applied", "postern_activity_recorded_total", "postern_build_info", "go_goroutines"} {
+		if after[name] == nil || after[name].GetHelp() == "" {
+			t.Errorf("there is no %s", name)
+		}
+	}
+	if got := after["postern_index_credentials"].GetMetric()[0].GetGauge().GetValue(); got != 41 {
+		t.Errorf("postern_index_credentials = %v, want 41", got)
+	}
+	if got := after["postern_lease_held"].GetMetric()[0].GetGauge().GetValue(); got != 1 {
+		t.Errorf("postern_lease_held = %v", got)
+	}
+	keys := must(w.super.ServiceKeys(ctx, client.KeyQuery{}))(t).Items
+	for _, no := range []string{"pst_", w.secret, keys[0].ID, keys[0].MadeBy, string(w.account), "127.0.0.1", "METHOD", "link1", "nothing"} {
+		if bytes.Contains(text, []byte(no)) {
+			t.Errorf("the metrics hold %q", no)
+		}
+	}
+	for _, no := range []string{w.secret, "link1", "METHOD1"} {
+		if strings.Contains(w.log.String(), no) {
+			t.Errorf("the log holds %q", no)
+		}
+	}
+}
+
+// A flood of requests doesn't keep a key alive: what ends keys has its own lane.
+func TestEndingHasItsOwnLane(t *testing.T) {
+	w := newWorld(t, t.TempDir()+"/postern.db", func(c *httpapi.Config) { c.InFlight = 1 })
+	k := must(w.super.CreateServiceKey(t.Context(), api.NewServiceKey{Name: "sync"}))(t)
+	// One request takes the only place: its body doesn't end.
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	body, in := newSlow(ctx)
+	req, err := http.NewRequestWithContext(ctx, "POST", w.url+"/v1/service-keys", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+w.secret)
+	req.Header.Set("Content-Type", "application/json")
+	go func() { _, _ = http.DefaultClient.Do(req) }()
+	<-in
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		a := w.send("GET", "/v1/service-keys", w.secret, "")
+		if a.status == http.StatusServiceUnavailable && a.header.Get("Retry-After") != "" && a.problem(t).Code == "unavailable" {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("a request beyond the limit = %d %s", a.status, a.body)
+		}
+	}
+	if a := w.send("POST", "/v1/service-keys/"+k.ID+"/revoke", w.secret, ""); a.status != http.StatusOK {
+		t.Errorf("revoking under load = %d %s", a.status, a.body)
+	}
+	if status, _ := w.health("/healthz"); status != http.StatusOK {
+		t.Errorf("health under load = %d", status)
+	}
+}
+
+// slow is a body that begins and doesn't end.
+type slow struct {
+	ctx   context.Context
+	began chan struct{}
+	done  bool
+}
+
+func newSlow(ctx context.Context) (*slow, chan struct{}) {
+	s := &slow{ctx: ctx, began: make(chan struct{})}
+	return s, s.began
+}
+
+// Read gives one byte, and then waits.
+func (s *slow) Read(b []byte) (int, error) {
+	if !s.done {
+		s.done = true
+		close(s.began)
+		b[0] = '{'
+		return 1, nil
+	}
+	<-s.ctx.Done()
+	return 0, errors.New("the client went away")
+}

@@ -78,6 +78,8 @@ func (d *Door) say(w http.ResponseWriter, f *refusal) {
 	if challenge := d.challenge(f); challenge != "" {
 		h["Www-Authenticate"] = []string{challenge}
 	}
+	// What it means and what to do stands there (RFC 8288).
+	h["Link"] = []string{"<" + d.docs + "/problems#" + f.kind + `>; rel="help"`}
 	if f.allow != "" {
 		h["Allow"] = []string{f.allow}
 	}

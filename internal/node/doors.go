@@ -8,6 +8,7 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/console"
+	"postern.dev/postern/internal/docsite"
 	"postern.dev/postern/internal/door"
 	"postern.dev/postern/internal/door/identity"
 	"postern.dev/postern/internal/gateway"
@@ -25,13 +26,14 @@ type doors struct {
 	gateway  http.Handler
 	workers  map[string]func(context.Context) error
 
-	moved chan struct{} // signalled when an upstream changed
+	moved    chan struct{} // signalled when an upstream changed
+	stopping chan struct{} // closed when Run begins to end
 }
 
 // openDoors builds the doors over the rooms.
 func (n *Node) openDoors() (err error) {
 	cfg, d := n.Config, &n.doors
-	d.moved = make(chan struct{}, 1)
+	d.moved, d.stopping = make(chan struct{}, 1), make(chan struct{})
 	if d.door, err = door.New(door.Config{Verifier: n.Verifier, TrustedProxies: cfg.Proxies, DocsURL: cfg.PublicURL + "/docs", Log: cfg.Log}); err != nil {
 		return err
 	}
@@ -50,7 +52,7 @@ func (n *Node) openDoors() (err error) {
 		return err
 	}
 	api, err := httpapi.New(httpapi.Config{Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Door: d.door,
-		PublicURL: cfg.PublicURL, GatewayURL: cfg.GatewayURL, Version: cfg.Version, Now: cfg.Now, Log: cfg.Log})
+		PublicURL: cfg.PublicURL, GatewayURL: cfg.GatewayURL, Version: cfg.Version, Stopping: d.stopping, Now: cfg.Now, Log: cfg.Log})
 	if err != nil {
 		return err
 	}
@@ -88,7 +90,13 @@ func (n *Node) adminMux(api http.Handler, web *console.Console) (http.Handler, e
 	if err != nil {
 		return nil, err
 	}
+	pages, err := docsite.New()
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
+	mux.Handle("/docs", pages)
+	mux.Handle(docsite.Path, pages)
 	mux.Handle("/", web.Handler())
 	for _, path := range apiPaths {
 		mux.Handle(path, api)

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"errors"
 	"time"
 	_ "time/tzdata" // an account's time zone must be known on any machine
 
@@ -115,7 +116,7 @@ func (kr *Keyring) EditAccount(ctx context.Context, by postern.Actor, id postern
 	_, err = kr.change(ctx, by, "account.update", string(id), func(c *change) error {
 		if in.DailyLimit != nil || in.Suspended != nil || id != by.AccountID {
 			_, err = c.operator(postern.PermAccountsWrite)
-			if err != nil && id != by.AccountID {
+			if errors.Is(err, postern.CodeForbidden) && id != by.AccountID {
 				return postern.Errorf(postern.CodeNotFound, "There is no such account.")
 			}
 		} else {

@@ -123,6 +123,24 @@ func TestOnlyALossFlags(t *testing.T) {
 	})
 }
 
+// A key that is over can be renamed by a form that says its expiry again.
+func TestEditOfAnExpiredKeyMaySayItsExpiryAgain(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		end, name := w.now.Add(time.Hour), "old"
+		k, err := w.CreateKey(t.Context(), w.super, keyring.NewKey{Name: "nightly", ExpiresAt: end})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.now = end.Add(time.Second)
+		if _, err := w.EditKey(t.Context(), w.super, k.Key.ID, keyring.KeyEdit{Name: &name, ExpiresAt: &end}); err != nil {
+			t.Error(err)
+		}
+		past := end.Add(time.Millisecond)
+		_, err = w.EditKey(t.Context(), w.super, k.Key.ID, keyring.KeyEdit{ExpiresAt: &past})
+		wantCode(t, "another expiry in the past", err, postern.CodeInvalid)
+	})
+}
+
 func TestMemberAndRoleEditsThatChangeNothing(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		ctx := t.Context()
@@ -134,6 +152,12 @@ func TestMemberAndRoleEditsThatChangeNothing(t *testing.T) {
 		if again, err := w.EditRole(ctx, w.super, role.ID, in); err != nil || again.Revision != role.Revision {
 			t.Errorf("role = revision %d, %v; want %d", again.Revision, err, role.Revision)
 		}
+		other, err := w.CreateRole(ctx, w.super, keyring.RoleInput{Name: "Others"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.EditRole(ctx, w.super, other.ID, in)
+		wantCode(t, "a role's name that is taken", err, postern.CodeConflict)
 		vi := w.member("vi@example.org", role.ID)
 		if m, err := w.EditMember(ctx, w.super, vi.MemberID, keyring.MemberEdit{RoleID: &role.ID}); err != nil || m.Revision != 1 {
 			t.Errorf("member = revision %d, %v; want 1", m.Revision, err)
@@ -158,6 +182,24 @@ func TestDailyLimitOfNewAccounts(t *testing.T) {
 		}
 		if a, err := kr.EditAccount(t.Context(), w.super, all[1].ID, keyring.AccountEdit{DailyLimit: &none}); err != nil || a.DailyLimit != 0 {
 			t.Errorf("a limit that is taken away = %d, %v", a.DailyLimit, err)
+		}
+	})
+}
+
+// What a change answers is what is kept: times of whole microseconds.
+func TestTimesAreCutToMicroseconds(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		end := w.now.Add(time.Hour + 1500*time.Nanosecond)
+		made, err := w.CreateKey(t.Context(), w.super, keyring.NewKey{Name: "nightly", ExpiresAt: end})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := end.Add(-500 * time.Nanosecond); !made.Key.ExpiresAt.Equal(want) {
+			t.Errorf("expiry = %s, want %s", made.Key.ExpiresAt, want)
+		}
+		again, err := w.EditKey(t.Context(), w.super, made.Key.ID, keyring.KeyEdit{ExpiresAt: &end})
+		if err != nil || again.Seq != 0 {
+			t.Errorf("the same expiry again = seq %d, %v; want no change", again.Seq, err)
 		}
 	})
 }

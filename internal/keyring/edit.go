@@ -90,6 +90,7 @@ func (c *change) liveKey(id postern.KeyID, revision int64) (*store.KeyRecord, er
 
 func (c *change) apply(rec *store.KeyRecord, in KeyEdit, known *scopeSet) (err error) {
 	row, k := &rec.Row, &rec.Key
+	was := *row
 	if in.Name != nil {
 		if k.Name, err = text("name", *in.Name, postern.MaxNameLen, true); err != nil {
 			return err
@@ -118,16 +119,17 @@ func (c *change) apply(rec *store.KeyRecord, in KeyEdit, known *scopeSet) (err e
 		}
 	}
 	if in.NotBefore != nil {
-		row.NotBefore = *in.NotBefore
+		row.NotBefore = whole(*in.NotBefore)
 	}
 	if in.ExpiresAt != nil {
-		row.ExpiresAt = *in.ExpiresAt
+		row.ExpiresAt = whole(*in.ExpiresAt)
 		// A secret never outlives its key.
 		if !row.ExpiresAt.IsZero() && row.PreviousUntil.After(row.ExpiresAt) {
 			row.PreviousUntil = row.ExpiresAt
 		}
 	}
-	if in.NotBefore != nil || in.ExpiresAt != nil {
+	// A life that is over may be said again, so that the rest can be edited.
+	if !row.NotBefore.Equal(was.NotBefore) || !row.ExpiresAt.Equal(was.ExpiresAt) {
 		if err := c.checkLife(row.NotBefore, row.ExpiresAt); err != nil {
 			return err
 		}

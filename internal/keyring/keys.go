@@ -112,7 +112,7 @@ func (c *change) draft(in NewKey, known *scopeSet) (*store.KeyRecord, error) {
 	}
 	rec := &store.KeyRecord{}
 	rec.Row = postern.CredentialRow{Key: postern.NewKeyID(), AccountID: c.by.AccountID, Kind: postern.KindServiceKey, Scopes: scopes,
-		Networks: nets, NotBefore: in.NotBefore, ExpiresAt: in.ExpiresAt, Rate: in.Rate, Revision: 1}
+		Networks: nets, NotBefore: whole(in.NotBefore), ExpiresAt: whole(in.ExpiresAt), Rate: in.Rate, Revision: 1}
 	rec.Key = postern.ServiceKey{Name: name, Description: about, TeamID: in.TeamID, MadeBy: c.by.MemberID, CreatedAt: c.now, UpdatedAt: c.now}
 	return rec, nil
 }
@@ -168,6 +168,9 @@ func checkNetworks(in []netip.Prefix) ([]netip.Prefix, error) {
 	slices.SortFunc(out, netip.Prefix.Compare)
 	return slices.Compact(out), nil
 }
+
+// whole cuts a time to what both engines keep of it.
+func whole(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 func (c *change) checkLife(from, to time.Time) error {
 	if !to.IsZero() && !to.After(c.now) {

@@ -126,7 +126,7 @@ func (c *change) personalKey(m *postern.Member, in NewPersonalKey) (made MadePer
 	secret := postern.NewSecret(c.kr.cfg.Brand, postern.SecretPersonal, id)
 	hash, pepper := c.kr.cfg.Pepper.Hash(secret)
 	made = MadePersonal{Secret: secret, Key: store.PersonalKey{Name: name, CreatedAt: c.now, CredentialRow: postern.CredentialRow{
-		Key: id, AccountID: m.AccountID, Kind: postern.KindPersonal, MemberID: m.ID, Scopes: scopes, ExpiresAt: in.ExpiresAt, Revision: 1,
+		Key: id, AccountID: m.AccountID, Kind: postern.KindPersonal, MemberID: m.ID, Scopes: scopes, ExpiresAt: whole(in.ExpiresAt), Revision: 1,
 		Current: postern.SecretHash{Hash: hash, Pepper: pepper, Generation: 1, LastFour: secret.LastFour()}}}}
 	made.Key.Seal(c.kr.cfg.Pepper)
 	if err := c.InsertCredential(c.ctx, &made.Key.CredentialRow); err != nil {

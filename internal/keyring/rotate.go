@@ -92,7 +92,7 @@ func (kr *Keyring) RotateKey(ctx context.Context, by postern.Actor, id postern.K
 }
 
 func (c *change) graceEnd(rec *store.KeyRecord, grace time.Duration) time.Time {
-	end := c.now.Add(grace)
+	end := whole(c.now.Add(grace))
 	if x := rec.Row.ExpiresAt; !x.IsZero() && end.After(x) {
 		end = x
 	}

@@ -129,7 +129,7 @@ func (tx *Tx) InsertRole(ctx context.Context, r *postern.Role, at time.Time) err
 	_, err := tx.db.ExecContext(ctx, `insert into roles (id, account_id, name, words, permissions, grants, created_at, revision)
 		values ($1, $2, $3, $4, $5, $6, $7, $8)`, r.ID, r.AccountID, r.Name, r.Words, scopesJSON(r.Permissions), asJSON(r.Grants), micros(at), r.Revision)
 	if IsUnique(err) {
-		return postern.Errorf(postern.CodeConflict, "The account already has a role named %q.", r.Name)
+		return roleNameTaken(r.Name)
 	}
 	if err != nil {
 		return fmt.Errorf("store: insert role: %w", err)
@@ -140,8 +140,16 @@ func (tx *Tx) InsertRole(ctx context.Context, r *postern.Role, at time.Time) err
 // UpdateRole writes what may change of a role.
 func (tx *Tx) UpdateRole(ctx context.Context, r *postern.Role) error {
 	r.Revision++
-	return tx.execOne(ctx, "role", "update roles set name = $3, words = $4, permissions = $5, grants = $6, revision = $7 where id = $1 and account_id = $2",
+	err := tx.execOne(ctx, "role", "update roles set name = $3, words = $4, permissions = $5, grants = $6, revision = $7 where id = $1 and account_id = $2",
 		r.ID, r.AccountID, r.Name, r.Words, scopesJSON(r.Permissions), asJSON(r.Grants), r.Revision)
+	if IsUnique(err) {
+		return roleNameTaken(r.Name)
+	}
+	return err
+}
+
+func roleNameTaken(name string) error {
+	return postern.Errorf(postern.CodeConflict, "The account already has a role named %q.", name)
 }
 
 // DeleteRole removes a role that nobody has.

@@ -25,6 +25,20 @@ const (
 	BugForeignFound    Bug = "keys of another account are found"
 	BugNeverFlagged    Bug = "keys are not flagged when their maker's rights shrink"
 	BugRetryMintsAgain Bug = "a repeated create makes a second key"
+
+	BugGraceForever       Bug = "the previous secret works for ever"
+	BugRevokedLives       Bug = "a revoked key works"
+	BugPausedWorks        Bug = "a paused key works"
+	BugContainedByThePast Bug = "containment asks what a member held when they came"
+	BugImplicitForAll     Bug = "an implicit scope can be granted"
+	BugDayHasOneMore      Bug = "the daily limit lets one more call through"
+	BugDayIsUTC           Bug = "the daily limit starts anew at midnight UTC"
+	BugBurstHasOneMore    Bug = "the burst limit lets one more call through"
+	BugNetworkOneBitWider Bug = "a network reaches one bit further"
+	BugEditKeepsScopes    Bug = "an edit keeps the scopes that it takes away"
+	BugKeyIsMember        Bug = "a narrowed personal key acts with all that its member may"
+	BugSuspendedActs      Bug = "keys of a suspended account work"
+	BugGraceOutlivesKey   Bug = "a grace period outlives its key"
 )
 
 // Bugs lists every planted bug.
@@ -33,5 +47,8 @@ func Bugs() []Bug {
 		BugStarIsAll, BugPrefixIsLoose, BugGraceLingers, BugExpiryLingers, BugVoidedLives, BugLengthenFreely,
 		BugWidenFreely, BugResumeFreely, BugRotateFreely, BugNamesStayTaken, BugPersonalFrozen, BugLastAdminGoes,
 		BugFirstWayOnly, BugAnyScopeOpens, BugNetworksIgnored, BugForeignFound, BugNeverFlagged, BugRetryMintsAgain,
+		BugGraceForever, BugRevokedLives, BugPausedWorks, BugContainedByThePast, BugImplicitForAll, BugDayHasOneMore,
+		BugDayIsUTC, BugBurstHasOneMore, BugNetworkOneBitWider, BugEditKeepsScopes, BugKeyIsMember, BugSuspendedActs,
+		BugGraceOutlivesKey,
 	}
 }

@@ -54,17 +54,36 @@ func mistyped(r *rand.Rand, s postern.Secret) postern.Secret {
 	return postern.SecretOf(string(b))
 }
 
-// call makes a random call.
+// call makes a random call: half the time the first of a few that the model allows.
 func (w *world) call(r *rand.Rand) error {
 	c, secret := w.present(r)
-	req := verify.Request{Secret: secret, Door: postern.DoorVerify}
+	tries := 1
+	if chance(r, 0.5) {
+		tries = 12
+	}
+	req := verify.Request{}
+	for range tries {
+		c.Own, c.Method, c.Path, c.Scopes, c.IP = false, "", "", nil, netip.Addr{}
+		req = w.request(r, &c)
+		if w.m.Decide(c).Allowed {
+			break
+		}
+	}
+	req.Secret = secret
+	w.note("%s calls %s %s %v from %s", w.secretName(c), c.Method, c.Path, c.Scopes, c.IP)
+	return w.likeDecision(c, &req)
+}
+
+// request chooses what a call is for and where it comes from.
+func (w *world) request(r *rand.Rand, c *model.Call) verify.Request {
+	req := verify.Request{Door: postern.DoorVerify}
 	switch x := r.Float64(); {
 	case x < 0.05: // only whether it is valid
 	case x < 0.2:
 		c.Scopes = pick(r, [][]string{some(r, scopePool, 0.2), some(r, model.Permissions, 0.1)})
 		c.Scopes = slices.DeleteFunc(c.Scopes, func(s string) bool { return s == "oauth" })
 		req.Scopes = scopes(c.Scopes)
-	case x < 0.4 && c.Secret != nil && c.Secret.Personal != nil:
+	case x < 0.6 && c.Secret != nil && c.Secret.Personal != nil:
 		op := pick(r, ownCatalog.Operations)
 		c.Own, c.Method, c.Path = true, op.Method, strings.ReplaceAll(op.Path, "{id}", "17")
 		req.Upstream = "postern"
@@ -79,8 +98,7 @@ func (w *world) call(r *rand.Rand) error {
 		c.IP = netip.MustParseAddr(address)
 	}
 	req.Method, req.Path, req.RemoteIP = c.Method, c.Path, c.IP
-	w.note("%s calls %s %s %v from %s", w.secretName(c), c.Method, c.Path, c.Scopes, c.IP)
-	return w.likeDecision(c, &req)
+	return req
 }
 
 func (w *world) secretName(c model.Call) string {
@@ -147,7 +165,10 @@ func (w *world) likeDecision(c model.Call, req *verify.Request) error {
 // wait lets time pass: often to just before, at, or after the moment at which
 // something ends.
 func (w *world) wait(r *rand.Rand) error {
-	to := w.clock.now.Add(pick(r, spanPool[:5]))
+	to := w.clock.now.Add(pick(r, spanPool[:4]))
+	if chance(r, 0.1) {
+		to = w.clock.now.Add(day)
+	}
 	if ends := w.deadlines(); len(ends) > 0 && chance(r, 0.6) {
 		slices.SortFunc(ends, time.Time.Compare)
 		to = ends[r.IntN(min(3, len(ends)))].Add(time.Duration(r.IntN(3)-1) * time.Microsecond)

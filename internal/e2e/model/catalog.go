@@ -35,9 +35,10 @@ type Way struct {
 	Kinds  []string
 }
 
-// known reports whether a scope is in the catalog in force: declared, or used.
+// known reports whether a scope is in the catalog in force: declared, said
+// something about, or used.
 func (c *Catalog) known(scope string) bool {
-	if slices.Contains(c.Declared, scope) {
+	if slices.Contains(c.Declared, scope) || slices.Contains(c.Sensitive, scope) || slices.Contains(c.Implicit, scope) {
 		return true
 	}
 	for _, op := range c.Operations {
@@ -59,7 +60,7 @@ func (w *World) sensitive(scope string) bool {
 // grantable reports whether a scope can be put on a key: it must be known, and
 // not one that every key has anyway. Postern's own come with a member's role.
 func (w *World) grantable(scope string) bool {
-	return w.Catalog.known(scope) && !slices.Contains(w.Catalog.Implicit, scope)
+	return w.Catalog.known(scope) && (!slices.Contains(w.Catalog.Implicit, scope) || w.Bug == BugImplicitForAll)
 }
 
 // find finds the operation of a method and a path. The path alone picks the

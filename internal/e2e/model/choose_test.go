@@ -23,7 +23,7 @@ var (
 		{Calls: 5, Per: time.Hour}, {Calls: 4, Per: 20 * time.Second}, {Calls: 1_000_000, Per: time.Hour}}
 	wrongRatePool = []model.Rate{{Calls: 1_000_001, Per: time.Second}, {Calls: 1, Per: time.Hour + time.Second}, {Calls: 1, Per: time.Millisecond},
 		{Calls: 1, Per: 1500 * time.Millisecond}, {Per: time.Second}, {Calls: -1, Per: time.Second}}
-	gracePool = []time.Duration{0, 0, time.Microsecond, time.Hour, time.Hour, 7 * day, model.MaxGrace, model.MaxGrace + 1, -time.Second}
+	gracePool = []time.Duration{0, 0, time.Microsecond, time.Hour, time.Hour, 7 * day, model.MaxGrace, model.MaxGrace + time.Microsecond, -time.Second}
 	spanPool  = []time.Duration{time.Microsecond, time.Second, 10 * time.Minute, time.Hour, day, 7 * day, 40 * day}
 )
 
@@ -39,13 +39,17 @@ func prefixes(list ...string) (out []netip.Prefix) {
 func (w *world) someone(r *rand.Rand) model.Actor {
 	a := w.m.Accounts[0]
 	other := w.m.Accounts[1]
-	if chance(r, 0.4) {
+	odds := 0.45
+	if other.Suspended {
+		odds = 0.06
+	}
+	if chance(r, odds) {
 		a, other = other, a
 	}
 	live := slices.DeleteFunc(slices.Clone(a.Members), func(m *model.Member) bool { return m.Removed })
 	by := model.Actor{Account: a}
 	switch x := r.Float64(); {
-	case x < 0.5:
+	case x < 0.65:
 		supers := slices.DeleteFunc(slices.Clone(live), func(m *model.Member) bool { return m.Role.ID != "super_admin" })
 		if len(supers) == 0 { // only where the model is wrong on purpose
 			supers = live
@@ -58,7 +62,7 @@ func (w *world) someone(r *rand.Rand) model.Actor {
 	case x < 0.99:
 		by.Member = pick(r, other.Members)
 	}
-	if by.Member != nil && chance(r, 0.3) {
+	if by.Member != nil && chance(r, 0.2) {
 		by.With = w.aWay(r, by.Member)
 	}
 	return by
@@ -90,8 +94,8 @@ func aRate(r *rand.Rand) model.Rate {
 	return pick(r, ratePool)
 }
 
-// aKey chooses a key to act on: mostly one that is live, now and then one that
-// ended, one of another account, or none.
+// aKey chooses a key to act on: mostly one that works, often enough one that is
+// live all the same, now and then one that ended, one of another account, or none.
 func (w *world) aKey(r *rand.Rand, a *model.Account) *model.Key {
 	x := r.Float64()
 	switch {
@@ -102,12 +106,24 @@ func (w *world) aKey(r *rand.Rand, a *model.Account) *model.Key {
 	}
 	from := a.Keys
 	if x < 0.93 {
-		from = slices.DeleteFunc(slices.Clone(a.Keys), func(k *model.Key) bool { return k.Deleted || !k.RevokedAt.IsZero() })
+		from = slices.DeleteFunc(slices.Clone(a.Keys), func(k *model.Key) bool {
+			state := w.m.State(k)
+			return state == "ended" || x < 0.75 && state != "active" && state != "rotating"
+		})
 	}
 	if len(from) == 0 {
 		return nil
 	}
 	return pick(r, from[max(0, len(from)-40):])
+}
+
+// aRotatingKey chooses a key with two secrets that work, where there is one.
+func (w *world) aRotatingKey(r *rand.Rand, a *model.Account) *model.Key {
+	from := slices.DeleteFunc(slices.Clone(a.Keys), func(k *model.Key) bool { return w.m.State(k) != "rotating" })
+	if len(from) == 0 {
+		return w.aKey(r, a)
+	}
+	return pick(r, from)
 }
 
 func (w *world) otherThan(a *model.Account) *model.Account {
@@ -208,9 +224,9 @@ func someNetworks(r *rand.Rand) []netip.Prefix {
 // anEnd chooses an expiry, and aStart when a life begins: among them wrong ones.
 func (w *world) anEnd(r *rand.Rand) time.Time {
 	switch x := r.Float64(); {
-	case x < 0.4:
+	case x < 0.6:
 		return time.Time{}
-	case x < 0.95:
+	case x < 0.96:
 		return w.clock.now.Add(pick(r, spanPool))
 	case x < 0.98:
 		return w.clock.now

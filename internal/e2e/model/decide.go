@@ -13,13 +13,15 @@ const (
 	Malformed         = "malformed"
 	WrongKind         = "wrong_kind"
 	UnknownKey        = "unknown_key"
-	Retired           = "retired"
+	Retired           = "secret_retired"
 	Revoked           = "revoked"
 	Expired           = "expired"
 	NotYetValid       = "not_yet_valid"
 	Paused            = "paused"
 	AccountSuspended  = "account_suspended"
 	AddressNotAllowed = "address_not_allowed"
+	RateLimited       = "rate_limited"
+	DailyLimit        = "daily_limit"
 	UnknownOperation  = "unknown_operation"
 	MethodNotAllowed  = "method_not_allowed"
 	Uncovered         = "uncovered"
@@ -62,8 +64,12 @@ func (w *World) Decide(c Call) (a Answer) {
 	if a.Which, a.Reasons = w.recognize(c.Secret); len(a.Reasons) > 0 {
 		return a
 	}
-	if k := c.Secret.Key; k != nil && len(k.Networks) > 0 && !within(k.Networks, c.IP) && w.Bug != BugNetworksIgnored {
+	if !w.comesFrom(c) {
 		a.Reasons = []string{AddressNotAllowed}
+		return a
+	}
+	if limit := w.limited(c.Secret); limit != "" {
+		a.Reasons = []string{limit}
 		return a
 	}
 	a.Operation = op
@@ -80,6 +86,22 @@ func (w *World) Decide(c Call) (a Answer) {
 		w.permit(&a, c.Secret, op.Ways)
 	}
 	return a
+}
+
+// comesFrom reports whether a key may be used from where a call comes from.
+func (w *World) comesFrom(c Call) bool {
+	k := c.Secret.Key
+	if k == nil || len(k.Networks) == 0 || w.Bug == BugNetworksIgnored {
+		return true
+	}
+	networks := k.Networks
+	if w.Bug == BugNetworkOneBitWider {
+		networks = slices.Clone(networks)
+		for i, n := range networks {
+			networks[i] = netip.PrefixFrom(n.Addr(), max(n.Bits()-1, 0)).Masked()
+		}
+	}
+	return within(networks, c.IP)
 }
 
 func (w *World) operation(c Call) (*Operation, bool) {
@@ -116,15 +138,19 @@ func (w *World) recognize(s *Secret) (which string, reasons []string) {
 	case s == k.Previous:
 		which = "previous"
 		add(w.Now.After(k.PreviousUntil) || w.Now.Equal(k.PreviousUntil) && w.Bug != BugGraceLingers, Retired)
-	default:
-		return "", []string{UnknownKey}
+		if w.Bug == BugGraceForever {
+			reasons = nil
+		}
+	default: // voided: it may be remembered as such
+		add(true, UnknownKey)
+		add(true, Retired)
 	}
 	add(k.Deleted, UnknownKey) // its record may be gone
-	add(k.ended(), Revoked)
+	add(k.ended() && w.Bug != BugRevokedLives, Revoked)
 	add(over(w, k.ExpiresAt.IsZero(), k.ExpiresAt.Compare(w.Now)), Expired)
 	add(w.Now.Before(k.NotBefore), NotYetValid)
-	add(!k.PausedAt.IsZero(), Paused)
-	add(k.Account.Suspended, AccountSuspended)
+	add(!k.PausedAt.IsZero() && w.Bug != BugPausedWorks, Paused)
+	add(k.Account.Suspended && w.Bug != BugSuspendedActs, AccountSuspended)
 	return which, reasons
 }
 

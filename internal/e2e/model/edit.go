@@ -36,6 +36,7 @@ func (w *World) EditKey(by Actor, k *Key, in KeyEdit) (changed bool, r Refusal) 
 	r.addIf(in.Description != nil && len(*in.Description) > 1000, Invalid)
 	r.addIf(in.Name != nil && w.nameTaken(k.Account, *in.Name, k), Conflict)
 	r.addIf(in.Scopes != nil && !w.allGrantable(*in.Scopes, k.Scopes), Invalid)
+	r.addIf(in.Rate != nil && !validRate(*in.Rate), Invalid)
 	lifeMoves := !to.NotBefore.Equal(k.NotBefore) || !to.ExpiresAt.Equal(k.ExpiresAt)
 	r.addIf(lifeMoves && !w.validLife(to.NotBefore, to.ExpiresAt), Invalid)
 	if !slices.Contains(r.Codes, Forbidden) {
@@ -70,6 +71,13 @@ func (w *World) edited(k *Key, in KeyEdit) *Key {
 	set(&to.Rate, in.Rate)
 	if in.Scopes != nil {
 		to.Scopes = sorted(*in.Scopes)
+		if w.Bug == BugEditKeepsScopes {
+			to.Scopes = sorted(slices.Concat(*in.Scopes, k.Scopes))
+		}
+	}
+	// A secret never outlives its key.
+	if in.ExpiresAt != nil && !to.ExpiresAt.IsZero() && to.PreviousUntil.After(to.ExpiresAt) && w.Bug != BugGraceOutlivesKey {
+		to.PreviousUntil = to.ExpiresAt
 	}
 	if in.Paused != nil && *in.Paused != !k.PausedAt.IsZero() {
 		to.PausedAt = time.Time{}
@@ -103,25 +111,29 @@ func (w *World) widened(from, to *Key) []string {
 	return added
 }
 
-// livesLonger: it ends later, or begins sooner.
+// livesLonger: it ends later, or begins sooner, where it has not begun.
 func (w *World) livesLonger(from, to *Key) bool {
 	if w.Bug == BugLengthenFreely {
 		return false
 	}
 	later := !from.ExpiresAt.IsZero() && (to.ExpiresAt.IsZero() || to.ExpiresAt.After(from.ExpiresAt))
-	return later || to.NotBefore.Before(from.NotBefore)
+	return later || from.NotBefore.After(w.Now) && to.NotBefore.Before(from.NotBefore)
 }
 
 func (w *World) resumes(from, to *Key) bool {
 	return !from.PausedAt.IsZero() && to.PausedAt.IsZero() && w.Bug != BugResumeFreely
 }
 
-// callsMore compares calls a second; no limit is the most.
+// callsMore reports whether one limit lets more calls through than another, at
+// once or in the long run; no limit is the most.
 func callsMore(from, to Rate) bool {
-	if from.Calls == 0 || to.Calls == 0 {
-		return from.Calls != 0
+	switch {
+	case from.Calls == 0:
+		return false
+	case to.Calls == 0:
+		return true
 	}
-	return float64(to.Calls)/to.Per.Seconds() > float64(from.Calls)/from.Per.Seconds()
+	return to.Calls > from.Calls || to.Calls*int64(from.Per) > from.Calls*int64(to.Per)
 }
 
 // reachesFurther reports whether there is an address that the networks of to let

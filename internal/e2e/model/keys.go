@@ -30,6 +30,9 @@ type Key struct {
 	Previous      *Secret // the one before, kept so that it can be called retired
 	PreviousUntil time.Time
 	Secrets       []*Secret // all that it ever had, voided ones too
+
+	spent   time.Duration // of its burst, at spentAt
+	spentAt time.Time
 }
 
 // Rate is a limit of calls in a time; no calls is no limit.
@@ -96,7 +99,7 @@ func (w *World) CreateKey(by Actor, in NewKey) (*Key, *Secret, Refusal) {
 	}
 	r.addIf(!validName(in.Name) || len(in.Description) > 1000, Invalid)
 	r.addIf(!w.allGrantable(in.Scopes, nil), Invalid)
-	r.addIf(!w.validLife(in.NotBefore, in.ExpiresAt), Invalid)
+	r.addIf(!w.validLife(in.NotBefore, in.ExpiresAt) || !validRate(in.Rate), Invalid)
 	r.addIf(w.nameTaken(by.Account, in.Name, nil), Conflict)
 	r.addMissing(w.lacks(by.Member, in.Scopes))
 	if !r.None() {
@@ -168,6 +171,12 @@ func (w *World) nameTaken(a *Account, name string, but *Key) bool {
 }
 
 func validName(name string) bool { return name != "" && len(name) <= 100 }
+
+// validRate reports whether a limit is none, or 1 to 1,000,000 calls in whole
+// seconds, an hour at most.
+func validRate(r Rate) bool {
+	return r == (Rate{}) || r.Calls >= 1 && r.Calls <= 1_000_000 && r.Per >= time.Second && r.Per <= time.Hour && r.Per%time.Second == 0
+}
 
 // validLife reports whether a key can begin and end so: it ends after now and
 // after its beginning.

@@ -166,7 +166,7 @@ func (w *world) askAgain(r *rand.Rand) error {
 	if len(w.requests) == 0 {
 		return nil
 	}
-	req := pick(r, w.requests)
+	req := pick(r, w.requests[max(0, len(w.requests)-3):])
 	other := chance(r, 0.1)
 	if req.new != nil {
 		in := *req.new
@@ -186,11 +186,8 @@ func (w *world) askAgain(r *rand.Rand) error {
 func (w *world) endRotation(r *rand.Rand) error {
 	by := w.someone(r)
 	k := w.aKey(r, by.Account)
-	for range 5 { // most keys have no rotation to end
-		if k == nil || w.m.Rotating(k) {
-			break
-		}
-		k = w.aKey(r, by.Account)
+	if chance(r, 0.7) {
+		k = w.aRotatingKey(r, by.Account)
 	}
 	var revision int64
 	if k != nil {

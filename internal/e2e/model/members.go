@@ -25,7 +25,7 @@ type MemberEdit struct {
 
 // Join puts a member into an account: how the first ones come there.
 func (a *Account) Join(email, name string, role *Role) *Member {
-	m := &Member{Account: a, Email: email, Name: name, Role: role, Revision: 1}
+	m := &Member{Account: a, Email: email, Name: name, Role: role, Revision: 1, heldAtFirst: role.Grants}
 	a.Members = append(a.Members, m)
 	return m
 }
@@ -45,12 +45,12 @@ func (w *World) Invite(by Actor, in NewMember) (*Member, Refusal) {
 	if in.Scopes != nil {
 		grants = in.Scopes
 	}
-	r.addIf(!slices.Contains(r.Codes, Forbidden) && !w.mayAppoint(by.Member, in.Role.Permissions, grants), Insufficient)
+	r.addIf(!slices.Contains(r.Codes, Forbidden) && !w.mayAppoint(by, in.Role.Permissions, grants), Insufficient)
 	if !r.None() {
 		return nil, r
 	}
 	m := by.Account.Join(in.Email, in.Name, in.Role)
-	m.Scopes, m.Narrowed = in.Scopes, in.Scopes != nil
+	m.Scopes, m.Narrowed, m.heldAtFirst = in.Scopes, in.Scopes != nil, grants
 	return m, r
 }
 
@@ -78,11 +78,15 @@ func (w *World) EditMember(by Actor, m *Member, in MemberEdit) Refusal {
 		to.Scopes, to.Narrowed = *in.Scopes, *in.Scopes != nil
 		r.addIf(slices.ContainsFunc(*in.Scopes, func(p string) bool { return !validPattern(p) }), Invalid)
 	}
-	r.addIf(to.Role != m.Role && w.lastSuperAdmin(m), Conflict)
-	if !slices.Contains(r.Codes, Forbidden) {
-		r.addIf(!w.mayAppoint(by.Member, handedPermissions(m, &to), handedScopes(m, &to)), Insufficient)
+	if sameMember(m, &to) {
+		return r
 	}
-	if !r.None() || sameMember(m, &to) {
+	r.addIf(!superAdmin(&to) && w.lastSuperAdmin(m), Conflict)
+	if !slices.Contains(r.Codes, Forbidden) {
+		r.addIf(!w.mayAppoint(by, handedPermissions(m, &to), handedScopes(m, &to)), Insufficient)
+		r.addIf(!sameRights(m, &to) && !w.outranks(by, m), Insufficient)
+	}
+	if !r.None() {
 		return r
 	}
 	to.Revision++
@@ -107,8 +111,16 @@ func handedScopes(from, to *Member) []string {
 	return to.holds()
 }
 
-func sameMember(a, b *Member) bool {
-	return a.Name == b.Name && a.Role == b.Role && a.Narrowed == b.Narrowed && slices.Equal(sorted(a.Scopes), sorted(b.Scopes))
+// outranks reports whether somebody may take rights from a member: they hold all
+// of these rights, or it is themselves.
+func (w *World) outranks(by Actor, m *Member) bool {
+	return by.Member == m || w.mayAppoint(by, m.Role.Permissions, m.holds())
+}
+
+func sameMember(a, b *Member) bool { return a.Name == b.Name && sameRights(a, b) }
+
+func sameRights(a, b *Member) bool {
+	return a.Role == b.Role && a.Narrowed == b.Narrowed && slices.Equal(sorted(a.Scopes), sorted(b.Scopes))
 }
 
 // RemoveMember ends a membership: the member's personal keys stop at once; the
@@ -120,6 +132,7 @@ func (w *World) RemoveMember(by Actor, m *Member) Refusal {
 		return r
 	}
 	r.addIf(w.lastSuperAdmin(m), Conflict)
+	r.addIf(!slices.Contains(r.Codes, Forbidden) && !w.outranks(by, m), Insufficient)
 	if !r.None() {
 		return r
 	}
@@ -139,10 +152,12 @@ func (w *World) RemoveMember(by Actor, m *Member) Refusal {
 
 // lastSuperAdmin reports whether an account would be without one if not for m.
 func (w *World) lastSuperAdmin(m *Member) bool {
-	super := func(o *Member) bool { return !o.Removed && o.Role.ID == "super_admin" }
-	others := slices.ContainsFunc(m.Account.Members, func(o *Member) bool { return o != m && super(o) })
-	return super(m) && !others && w.Bug != BugLastAdminGoes
+	others := slices.ContainsFunc(m.Account.Members, func(o *Member) bool { return o != m && superAdmin(o) })
+	return superAdmin(m) && !others && w.Bug != BugLastAdminGoes
 }
+
+// superAdmin: one whose scopes are cut is none in effect.
+func superAdmin(m *Member) bool { return !m.Removed && m.Role.ID == "super_admin" && !m.Narrowed }
 
 // flag marks the live keys that a member made with a scope that they hold, and
 // after a change will not.
@@ -165,9 +180,21 @@ func (w *World) mark(k *Key) {
 func (w *World) Suspend(by Actor, a *Account, suspended bool) Refusal {
 	r := w.may(by, "postern.accounts.write")
 	r.addIf(!by.Account.Operator, Forbidden)
-	r.addIf(!by.Account.Operator && by.Account != a, NotFound)
+	r.addIf(by.Account != a && !r.None(), NotFound) // another account isn't there for who may not change it
 	if r.None() {
 		a.Suspended = suspended
+	}
+	return r
+}
+
+// LimitDays sets the most calls a day of an account. Only the operator's members can.
+func (w *World) LimitDays(by Actor, a *Account, most int64) Refusal {
+	r := w.may(by, "postern.accounts.write")
+	r.addIf(!by.Account.Operator, Forbidden)
+	r.addIf(by.Account != a && !r.None(), NotFound) // another account isn't there for who may not change it
+	r.addIf(most < 0, Invalid)
+	if r.None() {
+		a.Daily = most
 	}
 	return r
 }

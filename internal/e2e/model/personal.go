@@ -25,27 +25,38 @@ type NewPersonal struct {
 	ExpiresAt time.Time
 }
 
-// CreatePersonal makes a personal access key for whoever asks. A key that is made
-// by means of another one is not wider and not longer-lived than that.
-func (w *World) CreatePersonal(by Actor, with *Personal, in NewPersonal) (*Personal, Refusal) {
+// CreatePersonal makes a personal access key for whoever asks, with permissions
+// that they have. One that is made by means of another is not wider and not
+// longer-lived than that: where nothing is said, it is the same.
+func (w *World) CreatePersonal(by Actor, in NewPersonal) (*Personal, Refusal) {
 	r := w.may(by, "")
 	r.addIf(!validName(in.Name) || !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(w.Now), Invalid)
 	r.addIf(slices.ContainsFunc(in.Scopes, func(s string) bool { return !slices.Contains(Permissions, s) }), Invalid)
-	if !slices.Contains(r.Codes, Forbidden) {
-		lacks := func(s string) bool { return !slices.Contains(by.Member.Role.Permissions, s) }
-		r.addIf(slices.ContainsFunc(in.Scopes, lacks), Insufficient)
-		if with != nil {
-			wider := len(with.Scopes) > 0 && (len(in.Scopes) == 0 ||
-				slices.ContainsFunc(in.Scopes, func(s string) bool { return !slices.Contains(with.Scopes, s) }))
-			longer := !with.ExpiresAt.IsZero() && (in.ExpiresAt.IsZero() || in.ExpiresAt.After(with.ExpiresAt))
-			r.addIf(wider || longer, Forbidden)
-			r.addIf(wider, Insufficient)
-		}
+	if slices.Contains(r.Codes, Forbidden) {
+		return nil, r
 	}
+	if with := by.With; with != nil {
+		if len(in.Scopes) == 0 {
+			in.Scopes = with.Scopes
+		}
+		if end := with.ExpiresAt; !end.IsZero() && (in.ExpiresAt.IsZero() || in.ExpiresAt.After(end)) {
+			in.ExpiresAt = end
+		}
+		r.addIf(!narrower(with, in.Scopes), Insufficient)
+	}
+	r.addIf(slices.ContainsFunc(in.Scopes, func(s string) bool { return !w.has(by, s) }), Insufficient)
 	if !r.None() {
 		return nil, r
 	}
 	return by.Member.Own(in), r
+}
+
+// narrower reports whether a key with these scopes may do no more than another.
+func narrower(than *Personal, scopes []string) bool {
+	if len(than.Scopes) == 0 {
+		return true
+	}
+	return len(scopes) > 0 && !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(than.Scopes, s) })
 }
 
 // Own gives a member a personal access key: how the first ones come there.
@@ -57,25 +68,23 @@ func (m *Member) Own(in NewPersonal) *Personal {
 }
 
 // RevokePersonal ends a personal access key: one's own, or, for who may change
-// members, anyone's of the account. That of somebody else is otherwise not to be seen.
+// members, anyone's of the account. That of somebody else is otherwise not to be
+// seen. By means of another key only one that is not wider can be ended. To end
+// one that has ended changes nothing.
 func (w *World) RevokePersonal(by Actor, p *Personal) Refusal {
 	r := w.may(by, "")
-	switch {
-	case p == nil, p.Ended, p.Member.Account != by.Account:
+	if p == nil || p.Member.Account != by.Account {
 		r.add(NotFound)
-	case p.Member != by.Member && !w.canManage(by):
-		r.add(NotFound)
-		r.add(Forbidden)
+		return r
+	}
+	if !slices.Contains(r.Codes, Forbidden) {
+		r.addIf(p.Member != by.Member && !w.has(by, "postern.members.write"), NotFound)
+		r.addIf(by.With != nil && by.With != p && !narrower(by.With, p.Scopes), Insufficient)
 	}
 	if r.None() {
 		p.Ended = true
 	}
 	return r
-}
-
-func (w *World) canManage(by Actor) bool {
-	r := w.may(by, "postern.members.write")
-	return r.None()
 }
 
 // does gives what a personal access key may do now.

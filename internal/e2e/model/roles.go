@@ -46,13 +46,13 @@ var Permissions = []string{
 
 // mayAppoint reports whether someone may hand out permissions and scopes: nobody
 // hands out what they lack.
-func (w *World) mayAppoint(m *Member, permissions, grants []string) bool {
+func (w *World) mayAppoint(by Actor, permissions, grants []string) bool {
 	for _, p := range permissions {
-		if !slices.Contains(m.Role.Permissions, p) {
+		if !w.has(by, p) {
 			return false
 		}
 	}
-	return w.coversAll(m.holds(), grants)
+	return w.coversAll(by.Member.holds(), grants)
 }
 
 // CreateRole adds a role to an account.
@@ -77,6 +77,8 @@ func (w *World) EditRole(by Actor, role *Role, in RoleInput) Refusal {
 	}
 	r.addIf(in.Revision != 0 && in.Revision != role.Revision, Precondition)
 	w.checkRole(by, role, in, &r)
+	// Nor takes away what they lack.
+	r.addIf(!slices.Contains(r.Codes, Forbidden) && !w.mayAppoint(by, role.Permissions, role.Grants), Insufficient)
 	if !r.None() {
 		return r
 	}
@@ -115,7 +117,7 @@ func (w *World) checkRole(by Actor, role *Role, in RoleInput, r *Refusal) {
 	r.addIf(slices.ContainsFunc(in.Permissions, func(p string) bool { return !slices.Contains(Permissions, p) }), Invalid)
 	r.addIf(slices.ContainsFunc(in.Grants, func(p string) bool { return !validPattern(p) }), Invalid)
 	r.addIf(slices.ContainsFunc(by.Account.Roles, func(o *Role) bool { return o != role && !o.Gone && o.Name == in.Name }), Conflict)
-	r.addIf(!slices.Contains(r.Codes, Forbidden) && !w.mayAppoint(by.Member, in.Permissions, in.Grants), Insufficient)
+	r.addIf(!slices.Contains(r.Codes, Forbidden) && !w.mayAppoint(by, in.Permissions, in.Grants), Insufficient)
 }
 
 func ownRole(by Actor, role *Role) bool {

@@ -46,18 +46,20 @@ func (w *World) Rotating(k *Key) bool {
 func (w *World) Rotate(by Actor, k *Key, in Rotation) (*Secret, Refusal) {
 	r := w.may(by, "postern.keys.write")
 	r.addIf(in.Grace < 0 || in.Grace > MaxGrace, Invalid)
+	request := fmt.Sprintf("rotate %p %+v", k, in)
+	first := w.recall(by, in.Idempotency)
+	r.addIf(first != nil && first.request != request, Conflict)
 	if !w.sees(by, k) {
 		r.add(NotFound)
 		return nil, r
 	}
 	r.addIf(k.ended(), Conflict)
+	r.addIf(!k.ExpiresAt.IsZero() && !w.Now.Before(k.ExpiresAt), Conflict) // no secret of it would work
 	if !slices.Contains(r.Codes, Forbidden) && w.Bug != BugRotateFreely {
 		r.addMissing(w.lacks(by.Member, k.Scopes))
 	}
-	request := fmt.Sprintf("rotate %p %+v", k, in)
-	first := w.recall(by, in.Idempotency)
 	if first != nil {
-		r.addIf(first.request != request || !w.recoverable(first, in), Conflict)
+		r.addIf(!w.recoverable(first, in), Conflict)
 	} else {
 		r.addIf(in.Revision != 0 && in.Revision != k.Revision, Precondition)
 		r.addIf(w.Rotating(k) && !in.Replace, Conflict)

@@ -310,9 +310,31 @@ func (c *Config) pepperPath() string {
 func (c *Config) logger() *slog.Logger {
 	var level slog.Level
 	level.UnmarshalText([]byte(c.LogLevel))
-	opts := &slog.HandlerOptions{Level: level}
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: hideSecrets}
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(os.Stderr, opts))
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, opts))
+}
+
+// hideSecrets keeps secrets out of the log, in whatever text they came: a method,
+// an error that quotes its input. It stands behind the care of whoever logs.
+func hideSecrets(_ []string, a slog.Attr) slog.Attr {
+	var text string
+	switch a.Value.Kind() {
+	case slog.KindString:
+		text = a.Value.String()
+	case slog.KindAny:
+		err, ok := a.Value.Any().(error)
+		if !ok {
+			return a
+		}
+		text = err.Error()
+	default:
+		return a
+	}
+	if safe := postern.HideSecrets(text); safe != text {
+		a.Value = slog.StringValue(safe)
+	}
+	return a
 }

@@ -160,6 +160,9 @@ func checkGrants(g postern.Grants) error {
 		return postern.Invalidf("scopes", "At most %d scopes can be named.", postern.MaxScopesPerKey)
 	}
 	for _, p := range g {
+		if name := string(p); postern.HideSecrets(name) != name {
+			return postern.Invalidf("scopes", "There is a secret among the scopes. Leave it out, and rotate the key that it belongs to.")
+		}
 		if !postern.ValidGrant(p) {
 			return postern.Invalidf("scopes", "%q is no scope; write an exact name, or a prefix such as crm.objects.*", p)
 		}

@@ -67,6 +67,7 @@ func (n *Node) Run(ctx context.Context, ls Listeners, stop time.Duration, ready 
 		err = context.Cause(behind)
 	}
 	n.Config.Log.Info("stopping")
+	close(n.doors.stopping)
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stop)
 	defer cancel()
 	var closing sync.WaitGroup

@@ -65,7 +65,7 @@ type Node struct {
 
 // Open takes the data directory, opens the databases and puts a node together.
 // Nothing is decided before Run.
-func Open(ctx context.Context, cfg Config) (n *Node, err error) {
+func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -75,7 +75,7 @@ func Open(ctx context.Context, cfg Config) (n *Node, err error) {
 	if cfg.Brand == "" {
 		cfg.Brand = postern.DefaultBrand
 	}
-	n = &Node{Config: cfg}
+	n := &Node{Config: cfg}
 	defer func() {
 		if err != nil {
 			n.Close()

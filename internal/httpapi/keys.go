@@ -35,7 +35,7 @@ type createdOutput struct {
 }
 
 type createKeyInput struct {
-	Idempotency string `header:"Idempotency-Key" maxLength:"200" doc:"Makes it safe to send this request again: the key is made once."`
+	Idempotency string `header:"Idempotency-Key" maxLength:"200" doc:"Makes it safe to send this request again: the key is made once, and its secret shown once. Another body under the same name is a conflict (409)."`
 	Body        api.NewServiceKey
 }
 
@@ -69,7 +69,7 @@ func (s *server) readKey(ctx context.Context, in *KeyInput) (*keyOutput, error) 
 
 type editKeyInput struct {
 	KeyInput
-	IfMatch string `header:"If-Match" maxLength:"64" doc:"The ETag that you saw; the change fails if it is another by now."`
+	IfMatch string `header:"If-Match" maxLength:"64" doc:"The ETag that you saw. If it is another by now, the answer is 412 and nothing changes; left out, or *: whatever it is."`
 	Body    api.EditServiceKey
 }
 
@@ -111,7 +111,7 @@ func (s *server) editKey(ctx context.Context, in *editKeyInput) (*changedOutput,
 
 type deleteKeyInput struct {
 	KeyInput
-	IfMatch string `header:"If-Match" maxLength:"64"`
+	IfMatch string `header:"If-Match" maxLength:"64" doc:"The ETag that you saw. If it is another by now, the answer is 412 and nothing changes; left out, or *: whatever it is."`
 }
 
 func (s *server) deleteKey(ctx context.Context, in *deleteKeyInput) (*changedOutput, error) {

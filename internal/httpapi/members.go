@@ -73,7 +73,7 @@ func (s *server) invitedJSON(inv *keyring.Invited) api.Invited {
 
 type editMemberInput struct {
 	MemberInput
-	IfMatch string `header:"If-Match" maxLength:"64" doc:"The ETag that you saw."`
+	IfMatch string `header:"If-Match" maxLength:"64" doc:"The ETag that you saw. If it is another by now, the answer is 412 and nothing changes; left out, or *: whatever it is."`
 	Body    api.EditMember
 }
 

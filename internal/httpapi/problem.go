@@ -67,8 +67,8 @@ func (s *server) problemOf(st *state, err error) *problem {
 	if !ok {
 		how = table[postern.CodeInternal]
 	}
-	p := &problem{api.Problem{Type: api.ProblemBase + string(e.Code), Title: how.title, Status: how.status, Detail: e.Message,
-		Instance: api.InstancePrefix + st.call.RequestID, Code: string(e.Code), Field: e.Field}}
+	p := &problem{api.Problem{Type: api.ProblemBase + string(e.Code), Title: how.title, Status: how.status, Detail: postern.HideSecrets(e.Message),
+		Instance: api.InstancePrefix + st.call.RequestID, Code: string(e.Code), Field: postern.HideSecrets(e.Field)}}
 	for _, sc := range e.Scopes {
 		p.MissingScopes = append(p.MissingScopes, string(sc))
 	}

@@ -47,7 +47,7 @@ func (s *server) createRole(ctx context.Context, in *createRoleInput) (*roleOutp
 
 type editRoleInput struct {
 	RoleInput
-	IfMatch string `header:"If-Match" maxLength:"64" doc:"The ETag that you saw."`
+	IfMatch string `header:"If-Match" maxLength:"64" doc:"The ETag that you saw. If it is another by now, the answer is 412 and nothing changes; left out, or *: whatever it is."`
 	Body    api.EditRole
 }
 

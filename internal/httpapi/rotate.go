@@ -12,7 +12,7 @@ import (
 type rotateInput struct {
 	KeyInput
 	Idempotency string `header:"Idempotency-Key" maxLength:"200" doc:"Where the answer is lost, the same request again voids the secret that it held and shows a new one."`
-	IfMatch     string `header:"If-Match" maxLength:"64"`
+	IfMatch     string `header:"If-Match" maxLength:"64" doc:"The ETag that you saw. If it is another by now, the answer is 412 and nothing changes; left out, or *: whatever it is."`
 	Body        *api.Rotate
 }
 
@@ -40,7 +40,7 @@ func (s *server) rotateKey(ctx context.Context, in *rotateInput) (*changedOutput
 
 type rotationInput struct {
 	KeyInput
-	IfMatch string `header:"If-Match" maxLength:"64"`
+	IfMatch string `header:"If-Match" maxLength:"64" doc:"The ETag that you saw. If it is another by now, the answer is 412 and nothing changes; left out, or *: whatever it is."`
 }
 
 func (s *server) finishRotation(ctx context.Context, in *rotationInput) (*changedOutput, error) {

@@ -154,8 +154,9 @@ func (x *exchange) cutOff(d postern.Decision) {
 	x.cancel(&cutOff{d})
 	// While the call has not left the ring its writer is good. There is still time
 	// for a refusal, where no answer has begun.
-	soon := time.Now().Add(300 * time.Millisecond)
+	now := time.Now()
 	control := http.NewResponseController(x.w.ResponseWriter)
-	_ = control.SetWriteDeadline(soon) // a writer without deadlines doesn't wait either
-	_ = control.SetReadDeadline(soon)
+	_ = control.SetReadDeadline(now) // a writer without deadlines doesn't wait either
+	// Later than that: who waits for a stalled upload is refused after it has ended.
+	_ = control.SetWriteDeadline(now.Add(300 * time.Millisecond))
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,6 +47,7 @@ type World struct {
 	Door      *door.Door
 	Identity  *identity.Issuer
 	Sink      *Sink
+	Clock     *Clock
 	Upstreams []postern.Upstream
 	// Applied is called with the changes that came into force, if it is set before any is made.
 	Applied func([]postern.Change)
@@ -58,7 +60,7 @@ func New(t testing.TB, configure ...func(*door.Config)) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &World{Store: newStore(), Pepper: p, Sink: &Sink{}}
+	w := &World{Store: newStore(), Pepper: p, Sink: &Sink{}, Clock: &Clock{Clock: verify.SystemClock()}}
 	w.Store.accounts[Account] = postern.Account{ID: Account, Number: 4242, TimeZone: "Europe/Berlin", Revision: 1}
 	w.Store.accounts[OtherAccount] = postern.Account{ID: OtherAccount, Number: 77, TimeZone: "UTC", Revision: 1}
 	cat, _, err := catalog.Parse(t.Context(), []catalog.Source{{Name: "api.yaml", Data: document}}, catalog.Options{Upstream: API})
@@ -82,7 +84,7 @@ func New(t testing.TB, configure ...func(*door.Config)) *World {
 		}
 		w.Store.catalogs[u.ID] = &c
 	}
-	w.V, err = verify.New(verify.Config{Store: w.Store, Pepper: p, Sink: w.Sink, Applied: func(changes []postern.Change) {
+	w.V, err = verify.New(verify.Config{Store: w.Store, Pepper: p, Sink: w.Sink, Clock: w.Clock, Applied: func(changes []postern.Change) {
 		if w.Applied != nil {
 			w.Applied(changes)
 		}
@@ -184,6 +186,21 @@ func (w *World) LimitDay(t testing.TB, id postern.AccountID, calls int64) {
 		a.Revision++
 		s.accounts[id] = a
 	}))
+}
+
+// Clock is the machine's clock, which a test can set forward.
+type Clock struct {
+	verify.Clock
+	ahead atomic.Int64
+}
+
+// Skip sets the clock forward.
+func (c *Clock) Skip(d time.Duration) { c.ahead.Add(int64(d)) }
+
+// Now is the moment.
+func (c *Clock) Now() verify.Instant {
+	i, ahead := c.Clock.Now(), c.ahead.Load()
+	return verify.Instant{Wall: i.Wall + ahead, Mono: i.Mono + ahead, Boot: i.Boot + ahead}
 }
 
 // Sink keeps what was recorded.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -63,9 +64,13 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
+	text := buf.String()
+	if err != nil {
+		text = postern.HideSecrets(text) // errors quote what was sent, and are logged by those who get them
+	}
 	w.Header().Set("Content-Type", "application/json;charset=utf-8")
 	w.WriteHeader(status)
-	w.Write(buf.Bytes())
+	io.WriteString(w, text)
 }
 
 // answer checks in the order that callers rely on: route, identity, rate, scope,

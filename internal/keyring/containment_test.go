@@ -203,3 +203,25 @@ func TestTimesAreCutToMicroseconds(t *testing.T) {
 		}
 	})
 }
+
+// However often its answer is lost, a rotation can be recovered for as long as
+// it was at first.
+func TestRecoveryIsCountedFromTheFirstRequest(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		k := w.key(w.super, "nightly", "deals.read")
+		rot := keyring.Rotation{Idempotency: "one"}
+		for _, after := range []time.Duration{0, 10 * time.Minute} {
+			w.now = t0.Add(after)
+			if m, err := w.RotateKey(t.Context(), w.super, k.Key.ID, rot); err != nil || m.Secret.Zero() {
+				t.Fatalf("after %s: %v", after, err)
+			}
+		}
+		w.now = t0.Add(15 * time.Minute)
+		_, err := w.RotateKey(t.Context(), w.super, k.Key.ID, rot)
+		wantCode(t, "recover too late", err, postern.CodeConflict)
+		w.now = t0.Add(24 * time.Hour)
+		if _, err := w.CreateKey(t.Context(), w.super, keyring.NewKey{Name: "new", Idempotency: "one"}); err != nil {
+			t.Errorf("use a forgotten Idempotency-Key: %v", err)
+		}
+	})
+}

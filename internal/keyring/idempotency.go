@@ -38,9 +38,13 @@ func (c *change) idempotent(name, act string, in any) (done func(object string, 
 	if again != nil && !bytes.Equal(again.Request, sum[:]) {
 		return nil, nil, postern.Errorf(postern.CodeConflict, "This Idempotency-Key was used for another request. Use a new one for each request.")
 	}
+	at := c.now
+	if again != nil {
+		at = again.CreatedAt // a request is as old as when it was first made
+	}
 	return func(object string, generation int64) error {
 		return c.PutIdempotent(c.ctx, &store.Idempotent{AccountID: c.by.AccountID, Actor: actor, Name: name, Request: sum[:],
-			Object: object, Generation: generation, CreatedAt: c.now})
+			Object: object, Generation: generation, CreatedAt: at})
 	}, again, nil
 }
 

@@ -103,7 +103,7 @@ func (c *change) graceEnd(rec *store.KeyRecord, grace time.Duration) time.Time {
 func recoverable(rec *store.KeyRecord, first *store.Idempotent, in Rotation, pending bool, now time.Time) error {
 	still := rec.Row.Current.Generation == first.Generation
 	if in.Grace == 0 {
-		still = still && now.Before(rec.Key.Current.MadeAt.Add(recoverNow))
+		still = still && now.Before(first.CreatedAt.Add(recoverNow))
 	} else {
 		still = still && pending
 	}

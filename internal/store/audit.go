@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -154,9 +155,24 @@ type AuditVerdict struct {
 	Why      string
 }
 
-// VerifyAudit reads the whole audit log and holds every entry against the
-// hashes that were written with it, and those against the tree's root.
-func (q *queries) VerifyAudit(ctx context.Context, progress func(done, total int64)) (AuditVerdict, error) {
+// VerifyAudit reads the whole audit log, as it is at one moment, and holds every
+// entry against the hashes that were written with it, and those against the
+// tree's root. A server may be writing meanwhile.
+func (d *DB) VerifyAudit(ctx context.Context, progress func(done, total int64)) (AuditVerdict, error) {
+	opts := &sql.TxOptions{ReadOnly: true}
+	if d.Engine == Postgres {
+		opts.Isolation = sql.LevelRepeatableRead
+	}
+	tx, err := d.r.BeginTx(ctx, opts)
+	if err != nil {
+		return AuditVerdict{}, fmt.Errorf("store: read the audit log: %w", err)
+	}
+	defer tx.Rollback()
+	q := queries{tx, d.Engine}
+	return q.verifyAudit(ctx, progress)
+}
+
+func (q *queries) verifyAudit(ctx context.Context, progress func(done, total int64)) (AuditVerdict, error) {
 	var v AuditVerdict
 	var head int64
 	if err := q.db.QueryRowContext(ctx, "select n from heads where name = 'audit'").Scan(&head); err != nil {

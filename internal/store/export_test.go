@@ -8,5 +8,5 @@ import (
 // VerifyAuditIn verifies the log as a transaction sees it, so that a test can take its tampering back.
 func VerifyAuditIn(ctx context.Context, tx *sql.Tx, e Engine) (AuditVerdict, error) {
 	q := queries{tx, e}
-	return q.VerifyAudit(ctx, nil)
+	return q.verifyAudit(ctx, nil)
 }

@@ -98,7 +98,7 @@ func (v *visit) fail(err error) {
 		view.Heading, view.Number = "Something went wrong on our side", v.id
 	}
 	view.Title = view.Heading
-	if v.r.Method == http.MethodGet && e.Code != postern.CodeNotFound && e.Code != postern.CodeForbidden {
+	if v.r.Method == http.MethodGet && e.Code != postern.CodeNotFound && e.Code != postern.CodeGone && e.Code != postern.CodeForbidden {
 		view.Retry = localPath(v.r.URL.RequestURI())
 	}
 	if err := v.show(statusOf(e.Code), "fail", view); err != nil {

@@ -34,6 +34,8 @@ func (c *Console) routes() []route {
 	for _, some := range [][]route{
 		c.shellRoutes(),
 		c.keysRoutes(),
+		c.signinRoutes(), c.joinRoutes(), c.confirmRoutes(),
+		c.meRoutes(), c.meKeysRoutes(),
 	} {
 		all = append(all, some...)
 	}

@@ -92,8 +92,16 @@ func (w *world) now() time.Time { return time.UnixMicro(w.clock.Load()).UTC() }
 // later moves the clock.
 func (w *world) later(d time.Duration) { w.clock.Add(d.Microseconds()) }
 
-// newWorld starts a console over a fresh database.
+// newWorld starts a console over a fresh database, set up.
 func newWorld(t testing.TB, target string, change ...func(*Config)) *world {
+	t.Helper()
+	w := newBareWorld(t, target, change...)
+	w.setUp()
+	return w
+}
+
+// newBareWorld is newWorld before its first run.
+func newBareWorld(t testing.TB, target string, change ...func(*Config)) *world {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	w := &world{t: t, log: &logBuffer{}}
@@ -125,7 +133,6 @@ func newWorld(t testing.TB, target string, change ...func(*Config)) *world {
 		running.Wait()
 		w.activity.Close()
 	})
-	w.setUp()
 	return w
 }
 

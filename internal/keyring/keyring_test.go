@@ -22,7 +22,6 @@ type world struct {
 	now    time.Time
 	pepper *postern.Pepper
 	super  postern.Actor
-	told   []int64
 }
 
 const apiDoc = `

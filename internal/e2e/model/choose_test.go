@@ -275,6 +275,11 @@ func (w *world) deadlines() (out []time.Time) {
 		}
 	}
 	for _, a := range w.m.Accounts {
+		for _, zone := range []*time.Location{a.Zone, time.UTC} {
+			if y, m, d := w.clock.now.In(zone).Date(); a.Daily > 0 {
+				add(time.Date(y, m, d+1, 0, 0, 0, 0, zone))
+			}
+		}
 		for _, k := range a.Keys {
 			if k.RevokedAt.IsZero() && !k.Deleted {
 				add(k.NotBefore)

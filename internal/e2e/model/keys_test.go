@@ -76,9 +76,12 @@ func rate(r model.Rate) postern.Rate { return postern.Rate{Calls: r.Calls, Per: 
 func (w *world) editKey(r *rand.Rand) error {
 	by := w.someone(r)
 	k := w.aKey(r, by.Account)
+	if chance(r, 0.2) {
+		k = w.aRotatingKey(r, by.Account)
+	}
 	var in model.KeyEdit
 	for range 1 + r.IntN(4)/3 {
-		switch r.IntN(10) {
+		switch r.IntN(11) {
 		case 0:
 			in.Name = ref(aName(r))
 		case 1:
@@ -93,8 +96,11 @@ func (w *world) editKey(r *rand.Rand) error {
 			in.Networks = ref(someNetworks(r))
 		case 5:
 			in.NotBefore = ref(w.aStart(r))
-		case 6:
+		case 6, 10:
 			in.ExpiresAt = ref(w.anEnd(r))
+			if k != nil && w.m.Rotating(k) && chance(r, 0.5) { // before the previous secret would
+				in.ExpiresAt = ref(w.clock.now.Add(time.Microsecond))
+			}
 		case 7:
 			in.Rate = ref(aRate(r))
 		case 8:

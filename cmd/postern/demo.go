@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -91,7 +92,11 @@ func demoListen(cmd *cobra.Command, cfg Config) (sockets, error) {
 }
 
 func printDemo(w io.Writer, n *node.Node, d demo.Shown) {
-	cfg := n.Config
+	cfg, run := n.Config, program()
+	var people strings.Builder
+	for _, p := range d.People {
+		fmt.Fprintf(&people, "  %s: %s\n  %s\n\n", p.Name, p.May, p.Secret.Reveal())
+	}
 	fmt.Fprintf(w, `
 Postern is running.
 
@@ -106,23 +111,31 @@ Read deals through the gateway, as a nightly job would:
   curl -H 'Authorization: Bearer %s' \
     '%s/crm/v3/objects/deals?limit=3'
 
-The key %s holds %s and nothing else, so this is refused:
+The key %s holds %s and
+nothing else, so this is refused:
 
   curl -H 'Authorization: Bearer %s' \
     '%s/crm/v3/objects/contacts?limit=3'
 
-Sign in on the command line as %s, a super admin. Paste this personal
-access key when asked:
+Sign in on the command line, and paste the personal access key of whoever you
+want to be when it asks for one:
 
-  go run ./cmd/postern login %s
-  %s
+  %s login %s
 
-Then see what was called, and make a key of your own:
+%sThen see what was called, and make a key of your own:
 
-  go run ./cmd/postern activity
-  go run ./cmd/postern keys create my-first-key --scope crm.objects.deals.read
+  %s activity
+  %s keys create my-first-key --scope crm.objects.deals.read
 
 Press Ctrl-C to stop.
 `, cfg.PublicURL, cfg.GatewayURL, cfg.Data, d.Account, d.Summary, d.KeySecret.Reveal(), cfg.GatewayURL, d.KeyName, d.KeyScope,
-		d.KeySecret.Reveal(), cfg.GatewayURL, d.Admin, cfg.PublicURL, d.AdminSecret.Reveal())
+		d.KeySecret.Reveal(), cfg.GatewayURL, run, cfg.PublicURL, people.String(), run, run)
+}
+
+// program is how this program was started, for lines to paste.
+func program() string {
+	if strings.Contains(os.Args[0], "go-build") {
+		return "go run ./cmd/postern"
+	}
+	return os.Args[0]
 }

@@ -1,5 +1,6 @@
 // Package demo makes the account that postern demo shows: a made-up company in
-// the CRM, three members with different rights, and a few service keys.
+// the CRM, three members with different rights, a few service keys, and what
+// these did in the two weeks before.
 package demo
 
 import (
@@ -17,17 +18,25 @@ import (
 // Shown is what the demo tells whoever started it. Its secrets are shown to
 // them and nowhere else.
 type Shown struct {
-	Account     string
-	Summary     string
-	Admin       string
-	AdminSecret postern.Secret // a personal access key
-	KeyName     string
-	KeyScope    postern.Scope
-	KeySecret   postern.Secret
+	Account   string
+	Summary   string
+	People    []Person // a super admin first
+	KeyName   string
+	KeyScope  postern.Scope
+	KeySecret postern.Secret
+}
+
+// Person is a member whom one can be.
+type Person struct {
+	Name   string
+	May    string         // what they may do, in a few words
+	Secret postern.Secret // a personal access key
 }
 
 const (
 	company = "Larkspur Instruments"
+	noor    = "noor@larkspur.example"
+	sam     = "sam@larkspur.example"
 	keyName = "nightly-deals-sync"
 	scope   = postern.Scope("crm.objects.deals.read")
 )
@@ -60,12 +69,39 @@ func Prepare(ctx context.Context, n *node.Node, now time.Time) (s Shown, err err
 		}
 	}
 	s = Shown{Account: account.Name, Summary: fmt.Sprintf("%d contacts, %d companies, %d deals", sum.Contacts, sum.Companies, sum.Deals),
-		Admin: admin.Name, KeyName: keyName, KeyScope: scope}
+		KeyName: keyName, KeyScope: scope}
 	if s.KeySecret, err = ownKey(ctx, n, by); err != nil {
 		return s, err
 	}
-	s.AdminSecret, err = ownPersonalKey(ctx, n, by, now)
-	return s, err
+	if s.People, err = persons(ctx, n, admin, now); err != nil || !fresh {
+		return s, err
+	}
+	return s, past(ctx, n, account, now)
+}
+
+// persons gives the demo's members personal access keys. Those who were removed
+// meanwhile are left out.
+func persons(ctx context.Context, n *node.Node, admin postern.Member, now time.Time) (out []Person, err error) {
+	all, err := n.DB.Members(ctx, admin.AccountID, false)
+	if err != nil {
+		return nil, err
+	}
+	may := map[string]string{noor: "makes keys, with scopes for deals and a few others", sam: "sees keys and activity, and changes nothing"}
+	for _, m := range append([]postern.Member{admin}, all...) {
+		p := Person{Name: m.Name, May: may[m.Email]}
+		if m.ID == admin.ID {
+			p.May = "may do everything"
+		}
+		if p.May == "" || m.ID == admin.ID && len(out) > 0 {
+			continue
+		}
+		by := postern.Actor{AccountID: m.AccountID, MemberID: m.ID}
+		if p.Secret, err = ownPersonalKey(ctx, n, by, now); err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
 }
 
 // people makes the account and its three members.
@@ -80,9 +116,9 @@ func people(ctx context.Context, n *node.Node) error {
 		return err
 	}
 	for _, m := range []keyring.NewMember{
-		{Email: "noor@larkspur.example", Name: "Noor Haddad", RoleID: postern.RoleKeyManager,
+		{Email: noor, Name: "Noor Haddad", RoleID: postern.RoleKeyManager,
 			Scopes: postern.Grants{"crm.objects.deals.read", "crm.objects.deals.write", "crm.objects.companies.read", "crm.objects.contacts.read", "crm.objects.owners.read"}},
-		{Email: "sam@larkspur.example", Name: "Sam Whitlock", RoleID: postern.RoleViewer},
+		{Email: sam, Name: "Sam Whitlock", RoleID: postern.RoleViewer},
 	} {
 		if _, err := n.Keyring.InviteMember(ctx, by, m); err != nil {
 			return err
@@ -141,7 +177,8 @@ func ownKey(ctx context.Context, n *node.Node, by postern.Actor) (postern.Secret
 	return made.Secret, err
 }
 
-// ownPersonalKey makes the demo's personal access key, and ends those of earlier starts.
+// ownPersonalKey makes a member's personal access key, and ends those of earlier
+// starts, and the one that set-up made and nobody was shown.
 func ownPersonalKey(ctx context.Context, n *node.Node, by postern.Actor, now time.Time) (postern.Secret, error) {
 	const name = "demo"
 	have, err := n.Keyring.PersonalKeys(ctx, by)
@@ -149,7 +186,7 @@ func ownPersonalKey(ctx context.Context, n *node.Node, by postern.Actor, now tim
 		return postern.Secret{}, err
 	}
 	for _, k := range have {
-		if k.Name == name {
+		if k.Name == name || k.Name == "set-up" {
 			if err := n.Keyring.RevokePersonalKey(ctx, by, k.Key); err != nil {
 				return postern.Secret{}, err
 			}

@@ -34,7 +34,7 @@ func startDemo(t *testing.T) demoServer {
 	for _, m := range demoSecrets.FindAllStringSubmatch(s.output(), -1) {
 		if m[1] == "sk" {
 			d.key = m[0]
-		} else {
+		} else if d.admin == "" { // the first is the super admin's
 			d.admin = m[0]
 		}
 	}
@@ -42,22 +42,6 @@ func startDemo(t *testing.T) demoServer {
 		t.Fatalf("the demo printed no secrets:\n%s", s.output())
 	}
 	return d
-}
-
-// The demo's curl line answers as pasted, and the second one is refused.
-func TestDemoCurl(t *testing.T) {
-	d := startDemo(t)
-	urls := regexp.MustCompile(`'(http://[^']+/crm/[^']+)'`).FindAllStringSubmatch(d.output(), -1)
-	if len(urls) != 2 {
-		t.Fatalf("%d calls in what the demo printed, want 2:\n%s", len(urls), d.output())
-	}
-	if code, body := get(t, urls[0][1], d.key); code != 200 || !strings.Contains(body, `"dealname"`) {
-		t.Errorf("the printed call = %d %s, want 200 with deals", code, body)
-	}
-	if code, body := get(t, urls[1][1], d.key); code != 403 || !strings.Contains(body, "crm.objects.contacts.read") {
-		t.Errorf("the second call = %d %s, want 403 that names the scope", code, body)
-	}
-	d.stop()
 }
 
 type clientStatus struct {

@@ -25,6 +25,8 @@ func funcs(a *assets) template.FuncMap {
 		"button": func(kind, icon, words string) button { return button{Kind: kind, Icon: icon, Words: words} },
 		"copy":   func(text, words, said string) copyButton { return copyButton{text, words, said} },
 		"empty":  func(heading, text string) emptyState { return emptyState{Heading: heading, Text: text} },
+		"note":   func(kind, strong, text string) note { return note{kind, strong, text} },
+		"lower":  strings.ToLower,
 		"add":    func(a, b int) int { return a + b },
 	}
 }

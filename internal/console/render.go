@@ -97,6 +97,11 @@ func (c *Common) Time(t time.Time) template.HTML {
 	return timeHTML(t, c.now(), c.zone(), ago(t, c.now(), c.zone()))
 }
 
+// Said shows a time in words of one's own.
+func (c *Common) Said(t time.Time, words string) template.HTML {
+	return timeHTML(t, c.now(), c.zone(), words)
+}
+
 // Exact shows a time with its clock.
 func (c *Common) Exact(t time.Time) template.HTML {
 	return timeHTML(t, c.now(), c.zone(), t.In(c.zone()).Format("2 Jan 2006, 15:04"))

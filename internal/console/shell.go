@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -55,6 +56,11 @@ func (v *visit) dress(c *Common) {
 	s.Here = "/"
 	if v.r.Method == http.MethodGet {
 		s.Here = localPath(v.r.URL.RequestURI())
+		for _, values := range v.r.URL.Query() {
+			if slices.ContainsFunc(values, looksSecret) {
+				s.Here = localPath(v.r.URL.Path)
+			}
+		}
 	}
 	if k, err := v.r.Cookie(cookieTheme); err == nil && (k.Value == "light" || k.Value == "dark") {
 		s.Theme = k.Value

@@ -321,3 +321,5 @@ func text(html string) string {
 	s := strings.NewReplacer("&#39;", "'", "&#34;", `"`, "&amp;", "&", "&lt;", "<", "&gt;", ">").Replace(tags.ReplaceAllString(html, ""))
 	return strings.TrimSpace(blanks.ReplaceAllString(s, " "))
 }
+
+func newRequest(url string) (*http.Request, error) { return http.NewRequest("GET", url, nil) }

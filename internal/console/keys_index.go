@@ -1,0 +1,338 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"postern.dev/postern"
+	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/catalog"
+	"postern.dev/postern/internal/store"
+)
+
+// keyLists holds the service keys of the accounts that are looked at, so that a
+// list of 10,000 keys can be sorted, searched and counted at once by what the
+// records say and by what activity says, which are two databases. Before each
+// use the feed tells which keys changed; what activity says is at most
+// Config.Refresh old.
+type keyLists struct {
+	mu sync.Mutex
+	by map[postern.AccountID]*keyList
+}
+
+// maxLists is how many accounts' lists are held.
+const maxLists = 64
+
+// feedAtOnce is how many changes are followed one by one; beyond it all is read anew.
+const feedAtOnce = 500
+
+// keyList is what is held of an account.
+type keyList struct {
+	mu    sync.Mutex
+	used  time.Time // by the wall clock, for making room
+	head  int64     // of the feed
+	epoch int64
+	keys  map[postern.KeyID]*postern.ServiceKey
+
+	scopesAt int64 // the feed's head when they were read; -1 makes them read again
+	scopes   map[postern.Scope]*postern.ScopeInfo
+
+	usesAt time.Time // by the wall clock
+	uses   map[postern.KeyID]activity.Use
+	hour   map[postern.KeyID]activity.KeyCalls
+
+	snap *keySnap
+}
+
+// keySnap is an account's keys at a moment. Nothing of it changes any more.
+type keySnap struct {
+	Checked time.Time
+	keys    []*postern.ServiceKey
+	uses    map[postern.KeyID]activity.Use
+	hour    map[postern.KeyID]activity.KeyCalls
+	scopes  map[postern.Scope]*postern.ScopeInfo
+}
+
+// snapshot gives the keys of an account as they are. Whoever calls it has checked
+// that the reader may see them.
+func (c *Console) snapshot(ctx context.Context, account postern.AccountID) (*keySnap, error) {
+	l := c.lists.of(account)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	changed, err := c.follow(ctx, account, l)
+	if err != nil {
+		return nil, fmt.Errorf("console: the list of keys: %w", err)
+	}
+	if changed {
+		l.snap = nil
+	}
+	if l.snap != nil && time.Since(l.usesAt) < c.cfg.Refresh {
+		return l.snap, nil
+	}
+	if time.Since(l.usesAt) >= c.cfg.Refresh {
+		now := c.now()
+		if l.uses, err = c.cfg.Activity.AllUses(ctx, account); err != nil {
+			return nil, err
+		}
+		if l.hour, err = c.cfg.Activity.CallsByKey(ctx, account, now.Add(-time.Hour)); err != nil {
+			return nil, err
+		}
+		l.usesAt = time.Now()
+	}
+	s := &keySnap{Checked: c.now(), uses: l.uses, hour: l.hour, scopes: l.scopes, keys: make([]*postern.ServiceKey, 0, len(l.keys))}
+	for _, k := range l.keys {
+		s.keys = append(s.keys, k)
+	}
+	l.snap = s
+	return s, nil
+}
+
+// of finds the list of an account, or makes one, in the place of the one that was
+// longest not used.
+func (ls *keyLists) of(account postern.AccountID) *keyList {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if ls.by == nil {
+		ls.by = map[postern.AccountID]*keyList{}
+	}
+	l := ls.by[account]
+	if l == nil {
+		if len(ls.by) >= maxLists {
+			var oldest postern.AccountID
+			for a, other := range ls.by {
+				if oldest == "" || other.used.Before(ls.by[oldest].used) {
+					oldest = a
+				}
+			}
+			delete(ls.by, oldest)
+		}
+		l = &keyList{scopesAt: -1}
+		ls.by[account] = l
+	}
+	l.used = time.Now()
+	return l
+}
+
+// follow brings a list to the head of the feed.
+func (c *Console) follow(ctx context.Context, account postern.AccountID, l *keyList) (changed bool, err error) {
+	db := c.cfg.DB
+	head, epoch, err := db.FeedHead(ctx)
+	if err != nil {
+		return false, err
+	}
+	if l.keys == nil || epoch != l.epoch || head < l.head || head-l.head > feedAtOnce {
+		// The head is read before the keys: what changes meanwhile is read once more.
+		keys, err := c.readKeys(ctx, account)
+		if err != nil {
+			return false, err
+		}
+		l.keys, l.snap = keys, nil
+		l.head, l.epoch, changed, l.scopesAt = head, epoch, true, -1
+	}
+	if head > l.head {
+		changes, err := db.Feed(ctx, l.head, feedAtOnce)
+		if err != nil {
+			return false, err
+		}
+		for _, ch := range changes {
+			switch {
+			case ch.Kind == postern.ChangeCatalog:
+				l.scopesAt = -1
+			case ch.AccountID == account && ch.Kind == postern.ChangeCredential:
+				if err := l.reread(ctx, db, account, postern.KeyID(ch.ID)); err != nil {
+					return false, err
+				}
+				changed, l.snap = true, nil
+			case ch.AccountID == account:
+				// A member who lost scopes leaves keys that are flagged.
+				keys, err := c.readKeys(ctx, account)
+				if err != nil {
+					return false, err
+				}
+				l.keys, l.snap, changed = keys, nil, true
+			}
+			l.head = ch.Seq
+		}
+	}
+	if l.scopesAt < 0 {
+		if l.scopes, err = c.readScopes(ctx); err != nil {
+			return false, err
+		}
+		l.scopesAt, l.snap, changed = head, nil, true
+	}
+	return changed, nil
+}
+
+// reread reads one key; it may be gone, or be no service key.
+func (l *keyList) reread(ctx context.Context, db *store.DB, account postern.AccountID, id postern.KeyID) error {
+	rec, err := db.Key(ctx, account, id)
+	if errors.Is(err, postern.CodeNotFound) {
+		delete(l.keys, id)
+		return nil
+	}
+	if err == nil {
+		l.keys[id] = &rec.Key
+	}
+	return err
+}
+
+func (c *Console) readKeys(ctx context.Context, account postern.AccountID) (map[postern.KeyID]*postern.ServiceKey, error) {
+	recs, err := c.cfg.DB.KeysPage(ctx, account, store.KeyFilter{}, c.now(), store.Cursor{}, postern.MaxKeysPerAccount+1)
+	if err != nil {
+		return nil, err
+	}
+	keys := make(map[postern.KeyID]*postern.ServiceKey, len(recs))
+	for i := range recs {
+		k := recs[i].Key
+		keys[k.ID] = &k
+	}
+	return keys, nil
+}
+
+// readScopes reads what scopes mean, from the catalogs that are in force.
+func (c *Console) readScopes(ctx context.Context) (map[postern.Scope]*postern.ScopeInfo, error) {
+	ups, err := c.cfg.DB.Upstreams(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[postern.Scope]*postern.ScopeInfo{}
+	for _, u := range ups {
+		if u.CatalogVersion == 0 {
+			continue
+		}
+		row, err := c.cfg.DB.Catalog(ctx, u.ID, u.CatalogVersion)
+		if err != nil {
+			return nil, err
+		}
+		cat, err := catalog.Unmarshal([]byte(row.Body))
+		if err != nil {
+			return nil, fmt.Errorf("the catalog of %s: %w", u.ID, err)
+		}
+		for i := range cat.Scopes {
+			out[cat.Scopes[i].Name] = &cat.Scopes[i]
+		}
+	}
+	return out, nil
+}
+
+// keyState is the state of a key as the list says it: of several that hold, the
+// worst (console.md section 5).
+type keyState struct {
+	Rank   int    // 0 is the worst
+	Kind   string // of the pill
+	Words  string
+	Detail string
+}
+
+// The ranks of states, from the worst.
+const (
+	rankFailing = iota
+	rankExpires
+	rankUnused
+	rankRotating
+	rankPaused
+	rankEnded
+	rankNew
+	rankActive
+)
+
+const (
+	failingShare = 5  // percent refused in the last hour
+	failingCalls = 20 // and at least so many calls
+	expiresSoon  = 14 * 24 * time.Hour
+	unusedAfter  = 45 * 24 * time.Hour
+)
+
+// state finds the state of a key.
+func (s *keySnap) state(k *postern.ServiceKey, now time.Time, zone *time.Location) keyState {
+	plain := k.State(now)
+	switch plain {
+	case postern.StateEnded:
+		return keyState{Rank: rankEnded, Words: "Ended", Detail: "on " + k.RevokedAt.In(zone).Format("2 Jan 2006")}
+	case postern.StateExpired:
+		return keyState{Rank: rankEnded, Words: "Ended", Detail: "expired " + k.ExpiresAt.In(zone).Format("2 Jan 2006")}
+	}
+	use, h := s.uses[k.ID], s.hour[k.ID]
+	// A paused key refuses all and is not used, as its admin wants: that is no news.
+	if plain != postern.StatePaused && h.Calls >= failingCalls && h.Refused*100 >= failingShare*h.Calls {
+		return keyState{Rank: rankFailing, Kind: "bad", Words: "Failing", Detail: fmt.Sprintf("%d%% refused in the last hour", h.Refused*100/h.Calls)}
+	}
+	if !k.ExpiresAt.IsZero() && k.ExpiresAt.Sub(now) <= expiresSoon {
+		words := "Expires today"
+		if d := days(now, k.ExpiresAt); d > 0 {
+			words = "Expires in " + count(d, "day", "days")
+		}
+		return keyState{Rank: rankExpires, Kind: "warn", Words: words}
+	}
+	last := use.LastAt
+	if last.IsZero() {
+		last = k.CreatedAt
+	}
+	if plain != postern.StatePaused && plain != postern.StateScheduled && now.Sub(last) >= unusedAfter {
+		return keyState{Rank: rankUnused, Kind: "warn", Words: "Unused " + count(days(last, now), "day", "days")}
+	}
+	switch {
+	case plain == postern.StateRotating:
+		return keyState{Rank: rankRotating, Kind: "info", Words: "Rotating", Detail: "old secret off " + inWords(k.Previous.EndsAt, now)}
+	case plain == postern.StatePaused:
+		return keyState{Rank: rankPaused, Words: "Paused"}
+	case plain == postern.StateScheduled:
+		return keyState{Rank: rankNew, Words: "Starts " + k.NotBefore.In(zone).Format("2 Jan 2006")}
+	case use.LastAt.IsZero():
+		return keyState{Rank: rankNew, Words: "New", Detail: "no call yet"}
+	}
+	return keyState{Rank: rankActive, Kind: "ok", Words: "Active"}
+}
+
+// inWords says how long until a time: "in 2 days".
+func inWords(t, now time.Time) string {
+	d := t.Sub(now)
+	switch {
+	case d >= 48*time.Hour:
+		return "in " + count(days(now, t), "day", "days")
+	case d >= time.Hour:
+		return fmt.Sprintf("in %d h", int(d/time.Hour))
+	}
+	return fmt.Sprintf("in %d min", max(1, int(d/time.Minute)))
+}
+
+// access says in words what scopes open: the groups, and whether they change anything.
+func (s *keySnap) access(scopes []postern.Scope) (what, how string) {
+	if len(scopes) == 0 {
+		return "Nothing yet", "No scopes"
+	}
+	var groups []string
+	read, write := false, false
+	for _, name := range scopes {
+		group := string(name)
+		if info := s.scopes[name]; info != nil {
+			if info.Group != "" {
+				group = info.Group
+			}
+			read, write = read || info.Access == postern.AccessRead, write || info.Access == postern.AccessWrite
+		}
+		if !slices.Contains(groups, group) {
+			groups = append(groups, group)
+		}
+	}
+	what = groups[0]
+	for _, g := range groups[1:min(3, len(groups))] {
+		what += ", " + g
+	}
+	if more := len(groups) - 3; more > 0 {
+		what += fmt.Sprintf(" +%d", more)
+	}
+	switch {
+	case read && write:
+		how = "Read and write"
+	case write:
+		how = "Write only"
+	case read:
+		how = "Read only"
+	}
+	return what, how
+}

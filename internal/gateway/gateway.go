@@ -117,7 +117,8 @@ func (x *exchange) forward(r *http.Request) {
 		delete(r.Header, "Upgrade") // not passed on; httputil would blame the upstream for a bad one
 	}
 	if r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0 {
-		x.body.ReadCloser = r.Body
+		x.body.ReadCloser, x.body.length = r.Body, r.ContentLength
+		x.w.body = &x.body
 		r.Body = &x.body
 		// Else net/http reads what is left of a body before the answer goes out: an
 		// upstream that answers while it is called would wait for its caller for ever.

@@ -11,6 +11,7 @@ import (
 type writer struct {
 	http.ResponseWriter
 	head   func(http.Header) // called once, before the head of an upstream's answer is sent
+	body   *body             // of the request, where it has one
 	status int
 	bytes  int64
 	cut    atomic.Bool // nothing more is passed on
@@ -33,6 +34,11 @@ func (w *writer) WriteHeader(status int) {
 	w.status = status
 	if w.head != nil {
 		w.head(w.Header())
+	}
+	if w.body != nil && !w.body.done.Load() {
+		// Where a body is still to come, or broke off, nobody can be sure that the next
+		// call begins where it seems to.
+		w.Header()["Connection"] = []string{"close"}
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -88,6 +94,8 @@ func (w *writer) cleanTrailers() {
 type body struct {
 	io.ReadCloser
 	n      atomic.Int64
+	length int64 // -1 where it isn't known
+	done   atomic.Bool
 	failed atomic.Bool
 	// Trailers come with the end of a body: those that were announced and may pass
 	// are copied from in to out then.
@@ -96,7 +104,9 @@ type body struct {
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.n.Add(int64(n))
+	if read := b.n.Add(int64(n)); err == io.EOF || read == b.length {
+		b.done.Store(true)
+	}
 	switch {
 	case err == io.EOF:
 		for name := range b.out {

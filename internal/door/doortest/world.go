@@ -224,6 +224,13 @@ func (s *Sink) Record(e *postern.Event) {
 	s.events = append(s.events, *e)
 }
 
+// Last is the latest record.
+func (s *Sink) Last() postern.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.events[len(s.events)-1]
+}
+
 // Take gives what was recorded, and forgets it.
 func (s *Sink) Take() []postern.Event {
 	s.mu.Lock()

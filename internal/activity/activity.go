@@ -102,6 +102,7 @@ type Log struct {
 	// sem holds one token while someone drains; what follows belongs to its holder.
 	sem       chan struct{}
 	pending   []record // taken out of the buffers and not yet written
+	room      []record // what pending is part of
 	batch     int64    // number of the batch at the head of pending
 	networks  *bound
 	callers   *bound

@@ -95,6 +95,7 @@ func (l *Log) takeOut() {
 		}
 		l.shards[i].giveBack(b)
 	}
+	l.room = l.pending
 	slices.SortStableFunc(l.pending, func(a, b record) int { return int(a.at - b.at) })
 	l.tellPending()
 }
@@ -117,7 +118,11 @@ func (l *Log) writePending(ctx context.Context) error {
 			return err
 		}
 	}
-	l.pending = nil
+	// Written, and cleared: the room is used again, unless an outage made it large.
+	if cap(l.room) > l.capacity {
+		l.room = nil
+	}
+	l.pending = l.room[:0]
 	return nil
 }
 

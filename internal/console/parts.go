@@ -47,10 +47,5 @@ type emptyState struct {
 	Small   string
 }
 
-// dialog is a question in front of a page; its form works as a page of its own too.
-type dialog struct {
-	ID, Title string
-}
-
 // note is a remark with a mark: info, ok, warn, bad.
 type note struct{ Kind, Strong, Text string }

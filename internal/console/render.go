@@ -43,6 +43,7 @@ type shell struct {
 	Email    string
 	Initials string
 	Account  string
+	Mark     string // its initials
 	Number   int64
 	Menus    []menuGroup
 	Here     string // the address of this page, to come back to
@@ -191,19 +192,6 @@ func (v *visit) show(status int, name string, page view) error {
 		h.Set("Cache-Control", "no-store")
 	}
 	return v.send(status, b.Bytes())
-}
-
-// part answers with one template of a page, without the layout: what a script puts in place.
-func (v *visit) part(name, part string, page view) error {
-	page.base().v = v
-	b := buffers.Get().(*bytes.Buffer)
-	defer buffers.Put(b)
-	b.Reset()
-	if err := v.c.pages.by[name].ExecuteTemplate(b, part, page); err != nil {
-		return fmt.Errorf("console: part %s of %s: %w", part, name, err)
-	}
-	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	return v.send(http.StatusOK, b.Bytes())
 }
 
 var gzips = sync.Pool{New: func() any {

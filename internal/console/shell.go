@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"postern.dev/postern"
 )
@@ -76,7 +77,7 @@ func (v *visit) dress(c *Common) {
 	s.Live = true
 	m := v.member()
 	s.Name, s.Email, s.Initials = nameOf(m), m.Email, initials(nameOf(m))
-	s.Account, s.Number = v.account().Name, v.account().Number
+	s.Account, s.Mark, s.Number = v.account().Name, initials(v.account().Name), v.account().Number
 	s.IdleSecs = int64(min(v.c.cfg.Signin.Idle(), v.session.ExpiresAt.Sub(v.now)) / time.Second)
 	for _, g := range menu {
 		group := menuGroup{Name: g.name}
@@ -127,11 +128,8 @@ func (v *visit) menuOf() string {
 func initials(name string) string {
 	var out []rune
 	for word := range strings.FieldsSeq(name) {
-		for _, r := range word {
-			if unicode.IsLetter(r) || unicode.IsDigit(r) {
-				out = append(out, unicode.ToUpper(r))
-			}
-			break
+		if r, _ := utf8.DecodeRuneInString(word); unicode.IsLetter(r) || unicode.IsDigit(r) {
+			out = append(out, unicode.ToUpper(r))
 		}
 		if len(out) == 2 {
 			break

@@ -30,8 +30,6 @@ import (
 // t0 is when tests begin.
 var t0 = time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
 
-const testPassword = "seven old oak trees by the mill"
-
 const apiDoc = `
 openapi: 3.1.0
 info: {title: CRM, version: "1"}
@@ -163,12 +161,6 @@ func (w *world) member(email, name string, role postern.RoleID) postern.Actor {
 	w.t.Helper()
 	inv := must(w.kr.InviteMember(context.Background(), w.super, keyring.NewMember{Email: email, Name: name, RoleID: role}))(w.t)
 	return postern.Actor{AccountID: w.account, MemberID: inv.Member.ID, IP: "192.0.2.2"}
-}
-
-// key makes a service key.
-func (w *world) key(name string, scopes ...postern.Scope) keyring.Made {
-	w.t.Helper()
-	return must(w.kr.CreateKey(context.Background(), w.super, keyring.NewKey{Name: name, Scopes: scopes}))(w.t)
 }
 
 // called records calls with a key, at a time, with an answer: 403 is one refused for want of a scope.

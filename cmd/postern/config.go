@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/signin"
 )
 
 // Config is everything that can be set. A field is set by a flag, a POSTERN_…
@@ -46,6 +47,18 @@ type Config struct {
 	BurstCalls int           `name:"burst-calls" default:"100" help:"calls that a key without a limit of its own may make in burst-seconds; 0: no limit"`
 	BurstSecs  int           `name:"burst-seconds" default:"10" help:"the seconds of burst-calls"`
 	DailyCalls int           `name:"daily-calls" default:"0" help:"calls a day of all keys of a new account together; 0: no limit"`
+
+	SSOIssuer    string   `name:"sso-issuer" help:"URL of an OpenID Connect provider that members may sign in with; its redirect address is the public URL with /signin/sso/callback; empty: none"`
+	SSOName      string   `name:"sso-name" default:"single sign-on" help:"what the button to that provider says after Sign in with"`
+	SSOClient    string   `name:"sso-client-id" help:"the client ID that the provider gave this server"`
+	SSOSecret    string   `name:"sso-client-secret" secret:"yes" help:"the client secret that the provider gave this server"`
+	SSOClaim     string   `name:"sso-role-claim" help:"claim of the provider that holds groups or roles, such as groups; empty: roles are kept in Postern"`
+	SSORoles     []string `name:"sso-role" help:"a value of that claim and the role that it gives, such as data-team=key_manager; the first that fits counts; may be repeated"`
+	SSOProvision bool     `name:"sso-provision" help:"make a member of who comes from the provider for the first time with a role; otherwise people are invited"`
+
+	SessionIdle  time.Duration `name:"session-idle" default:"30m" help:"how long a console session lasts without a request"`
+	SessionLife  time.Duration `name:"session-life" default:"12h" help:"how long a console session lasts at most"`
+	SessionFresh time.Duration `name:"session-fresh" default:"10m" help:"how long a proof of who it is counts before something risky asks for another"`
 
 	KeepActivity time.Duration `name:"keep-activity" default:"720h" help:"how long single calls are kept"`
 	LogLevel     string        `name:"log-level" default:"info" help:"debug, info, warn or error"`
@@ -259,6 +272,9 @@ func (c *Config) check() error {
 			return bad(name, "%v", err)
 		}
 	}
+	if err := c.checkSignin(bad); err != nil {
+		return err
+	}
 	switch {
 	case c.Lease < 5*time.Second || c.Lease > time.Hour:
 		return bad("lease", "from 5s to 1h, not %s", c.Lease)
@@ -282,6 +298,59 @@ func (c *Config) check() error {
 		return bad("log-level", "debug, info, warn or error, not %q", c.LogLevel)
 	}
 	return nil
+}
+
+// checkSignin refuses settings of single sign-on and of sessions that can't work.
+func (c *Config) checkSignin(bad func(name, format string, args ...any) error) error {
+	if c.SSOIssuer == "" {
+		for name, v := range map[string]string{"sso-client-id": c.SSOClient, "sso-client-secret": c.SSOSecret, "sso-role-claim": c.SSOClaim} {
+			if v != "" {
+				return bad(name, "it goes with sso-issuer, which is not set")
+			}
+		}
+	} else if u, err := url.Parse(c.SSOIssuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return bad("sso-issuer", "%q is not a URL such as https://login.example.org", c.SSOIssuer)
+	} else if c.SSOClient == "" {
+		return bad("sso-client-id", "sso-issuer needs it")
+	}
+	roles, err := c.ssoRoles()
+	switch {
+	case err != nil:
+		return bad("sso-role", "%v", err)
+	case (len(roles) > 0) != (c.SSOClaim != ""):
+		return bad("sso-role", "sso-role and sso-role-claim go together")
+	case c.SSOProvision && len(roles) == 0:
+		return bad("sso-provision", "new members need a role: set sso-role-claim and sso-role")
+	case c.SessionIdle < time.Minute || c.SessionIdle > 24*time.Hour:
+		return bad("session-idle", "from 1m to 24h, not %s", c.SessionIdle)
+	case c.SessionLife < c.SessionIdle || c.SessionLife > 30*24*time.Hour:
+		return bad("session-life", "from session-idle to 720h, not %s", c.SessionLife)
+	case c.SessionFresh < time.Minute || c.SessionFresh > c.SessionLife:
+		return bad("session-fresh", "from 1m to session-life, not %s", c.SessionFresh)
+	}
+	return nil
+}
+
+// ssoRoles reads which value of the provider's claim gives which role.
+func (c *Config) ssoRoles() (out []signin.RoleMap, err error) {
+	for _, s := range c.SSORoles {
+		value, role, ok := strings.Cut(s, "=")
+		if !ok || value == "" || role == "" {
+			return nil, fmt.Errorf("%q is not a value and a role, such as data-team=key_manager", s)
+		}
+		out = append(out, signin.RoleMap{Value: value, Role: postern.RoleID(role)})
+	}
+	return out, nil
+}
+
+// providers are where members may sign in besides here.
+func (c *Config) providers() []signin.Provider {
+	if c.SSOIssuer == "" {
+		return nil
+	}
+	roles, _ := c.ssoRoles()
+	return []signin.Provider{{ID: "sso", Name: c.SSOName, Issuer: c.SSOIssuer, ClientID: c.SSOClient, ClientSecret: c.SSOSecret,
+		RoleClaim: c.SSOClaim, Roles: roles, Provision: c.SSOProvision}}
 }
 
 // prefixes reads addresses and networks.

@@ -257,21 +257,39 @@ func (c *Console) showLink(v *visit) error {
 	if err != nil {
 		return deadLink(err)
 	}
-	page := &linkView{Common: v.common("Sign in", ""), Link: v.path("link"), Name: nameOf(&m), Account: a.Name}
+	sealed, err := v.sealLink(v.path("link"))
+	if err != nil {
+		return err
+	}
+	page := &linkView{Common: v.common("Sign in", ""), Link: sealed, Name: nameOf(&m), Account: a.Name}
 	page.Wide = true
 	return v.render("signin_link", page)
+}
+
+// sealLink hides the secret of a link from the page that it led to: the page's
+// form carries it sealed, so that no answer holds what works once.
+func (v *visit) sealLink(link string) (string, error) {
+	return v.c.cfg.Signin.Seal("console link", link, joinKept)
+}
+
+// sentLink is the link that a form carries; empty where it can't be read.
+func (v *visit) sentLink() (link string) {
+	if v.c.cfg.Signin.Open("console link", v.r.PostForm.Get("link"), &link) != nil {
+		return ""
+	}
+	return link
 }
 
 // deadLink is the answer to a link that leads nowhere: to ask who it is would not help.
 func deadLink(err error) error {
 	if e, ok := errors.AsType[*postern.Error](err); ok && e.Code == postern.CodeUnauthenticated {
-		return postern.Errorf(postern.CodeGone, "%s", e.Message)
+		return postern.Errorf(postern.CodeNotFound, "%s", e.Message)
 	}
 	return err
 }
 
 func (c *Console) tryLink(v *visit) error {
-	signed, err := c.cfg.Signin.UseLink(v.r.Context(), v.r.PostForm.Get("link"), v.by)
+	signed, err := c.cfg.Signin.UseLink(v.r.Context(), v.sentLink(), v.by)
 	if err != nil {
 		return deadLink(err)
 	}
@@ -293,7 +311,7 @@ func (c *Console) signOut(v *visit) error {
 func (c *Console) goSSO(v *visit) error {
 	wish := signin.SSOWish{Provider: v.path("provider"), Back: localPath(v.query("next"))}
 	if v.query("join") != "" {
-		if err := c.cfg.Signin.Open("console join", v.cookie(cookieJoin), &wish.Invite); err != nil {
+		if err := c.cfg.Signin.Open("console link", v.cookie(cookieJoin), &wish.Invite); err != nil {
 			return postern.Errorf(postern.CodeGone, "This took too long. Open your invitation again.")
 		}
 	}

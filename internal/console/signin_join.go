@@ -43,14 +43,18 @@ func (c *Console) showSetup(v *visit) error {
 	if err := c.kr.CheckLink(v.r.Context(), v.path("link"), postern.SecretSetup); err != nil {
 		return deadLink(err)
 	}
-	return v.render("setup", c.setupPage(v, newForm("timeZone", v.zone.String()), v.path("link")))
+	sealed, err := v.sealLink(v.path("link"))
+	if err != nil {
+		return err
+	}
+	return v.render("setup", c.setupPage(v, newForm("timeZone", v.zone.String()), sealed))
 }
 
 func (c *Console) trySetup(v *visit) error {
 	f := v.sent()
-	link, password := f.Get("link"), f.Values.Get("password")
+	link, password := v.sentLink(), f.Values.Get("password")
 	f.Values.Del("password")
-	page := c.setupPage(v, f, link)
+	page := c.setupPage(v, f, f.Get("link"))
 	in := keyring.SetupInput{AccountName: f.Get("name"), TimeZone: f.Get("timeZone"), Email: f.Get("email"), Name: f.Get("person")}
 	if in.AccountName == "" {
 		f.Wrong("name", "Give the account a name, such as your company's.")
@@ -70,7 +74,7 @@ func (c *Console) trySetup(v *visit) error {
 	}
 	signed, err := c.cfg.Signin.Setup(v.r.Context(), link, in, password, v.by)
 	if err != nil {
-		if err := deadLink(err); postern.CodeOf(err) == postern.CodeGone {
+		if err := deadLink(err); postern.CodeOf(err) == postern.CodeNotFound {
 			return err
 		}
 		return v.wrong("setup", page, f, "", err)
@@ -98,7 +102,11 @@ func (c *Console) joinPage(v *visit, f *form, link string) (*joinView, error) {
 	if err != nil {
 		return nil, deadLink(err)
 	}
-	p := &joinView{Common: v.common("Join "+a.Name, ""), F: f, Link: link, Account: a.Name, Name: nameOf(&m), Email: m.Email, Role: m.Role.Name,
+	sealed, err := v.sealLink(link)
+	if err != nil {
+		return nil, err
+	}
+	p := &joinView{Common: v.common("Join "+a.Name, ""), F: f, Link: sealed, Account: a.Name, Name: nameOf(&m), Email: m.Email, Role: m.Role.Name,
 		Passkeys: c.cfg.Signin.PasskeysAt(v.r.Host), Providers: c.cfg.Signin.Providers()}
 	p.Wide, p.Error, p.Scripts = true, !f.OK(), []string{"signin.js"}
 	return p, nil
@@ -111,18 +119,14 @@ func (c *Console) showJoin(v *visit) error {
 	}
 	if len(page.Providers) > 0 {
 		// Who accepts with a provider goes there by a link, which must not hold the invitation.
-		sealed, err := c.cfg.Signin.Seal("console join", page.Link, joinKept)
-		if err != nil {
-			return err
-		}
-		v.setCookie(cookieJoin, sealed, joinKept)
+		v.setCookie(cookieJoin, page.Link, joinKept)
 	}
 	return v.render("join", page)
 }
 
 func (c *Console) tryJoin(v *visit) error {
 	f := v.sent()
-	link, password := f.Get("link"), f.Values.Get("password")
+	link, password := v.sentLink(), f.Values.Get("password")
 	f.Values.Del("password")
 	signed, err := c.cfg.Signin.Join(v.r.Context(), link, password, v.by)
 	if err != nil {
@@ -133,7 +137,7 @@ func (c *Console) tryJoin(v *visit) error {
 }
 
 func (c *Console) joinWrong(v *visit, f *form, err error) error {
-	page, gone := c.joinPage(v, f, f.Get("link"))
+	page, gone := c.joinPage(v, f, v.sentLink())
 	if gone != nil {
 		return gone
 	}
@@ -141,12 +145,12 @@ func (c *Console) joinWrong(v *visit, f *form, err error) error {
 }
 
 func (c *Console) beginJoinPasskey(v *visit) error {
-	return v.challenge(c.cfg.Signin.BeginJoinPasskey(v.r.Context(), v.r.Host, v.r.PostForm.Get("link")))
+	return v.challenge(c.cfg.Signin.BeginJoinPasskey(v.r.Context(), v.r.Host, v.sentLink()))
 }
 
 func (c *Console) tryJoinPasskey(v *visit) error {
 	f := v.sent()
-	signed, err := c.cfg.Signin.JoinWithPasskey(v.r.Context(), v.r.Host, f.Get("link"), f.Get("ceremony"), []byte(f.Get("response")), v.by)
+	signed, err := c.cfg.Signin.JoinWithPasskey(v.r.Context(), v.r.Host, v.sentLink(), f.Get("ceremony"), []byte(f.Get("response")), v.by)
 	if err != nil {
 		return c.joinWrong(v, f, err)
 	}

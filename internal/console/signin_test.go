@@ -89,10 +89,12 @@ func (w *world) joined(email string, role postern.RoleID) (*browser, postern.Act
 	if p.header.Get("Cache-Control") != "no-store" {
 		w.t.Errorf("the page of an invitation may be kept: %s", p.header.Get("Cache-Control"))
 	}
+	p.not(link)
+	b.send("/join", "link", link, "password", goodPassword).want(404)
 	b.send("/join", "link", p.hidden("link"), "password", "grace").want(422, "Use at least 15 characters")
 	b.send("/join", "link", p.hidden("link"), "password", goodPassword).to("/")
 	b.get("/keys").want(200, "Welcome. You are signed in.")
-	w.stranger().get("/join/"+link).want(410, "This link is not valid").not(link)
+	w.stranger().get("/join/"+link).want(404, "This link is not valid").not(link)
 	return b, postern.Actor{AccountID: w.account, MemberID: inv.Member.ID}
 }
 
@@ -165,16 +167,18 @@ func TestSetupInTheConsole(t *testing.T) {
 			t.Fatal(err)
 		}
 		link, b := secret.Reveal(), w.stranger()
-		b.get("/setup/nonsense").want(410, "This link is not valid")
+		b.get("/setup/nonsense").want(404, "This link is not valid")
 		p := b.get("/setup/"+link).want(200, "Set up this server", "Time zone")
-		b.send("/setup", "link", p.hidden("link")).want(422, "Give the account a name", "Give your e-mail address.", "Choose a password.")
-		b.send("/setup", "link", link, "name", "Acme", "email", "ada@example.com", "password", "short", "timeZone", "UTC").want(422, "Use at least 15 characters", "Acme", "ada@example.com").not(`value="short"`)
-		b.send("/setup", "link", link, "name", "Acme", "email", "no address", "password", goodPassword).want(422, "This is no e-mail address.")
+		p.not(link)
+		sealed := p.hidden("link")
+		b.send("/setup", "link", sealed).want(422, "Give the account a name", "Give your e-mail address.", "Choose a password.")
+		b.send("/setup", "link", sealed, "name", "Acme", "email", "ada@example.com", "password", "short", "timeZone", "UTC").want(422, "Use at least 15 characters", "Acme", "ada@example.com").not(`value="short"`)
+		b.send("/setup", "link", sealed, "name", "Acme", "email", "no address", "password", goodPassword).want(422, "This is no e-mail address.")
 		// Three fields are enough; the name is of the address, and the rest has good values.
-		b.send("/setup", "link", link, "name", "Acme", "email", "ada@example.com", "password", goodPassword, "timeZone", "Europe/London").to("/")
+		b.send("/setup", "link", sealed, "name", "Acme", "email", "ada@example.com", "password", goodPassword, "timeZone", "Europe/London").to("/")
 		b.get("/keys").want(200, "Acme", "ada")
-		w.stranger().get("/setup/" + link).want(410)
-		b.send("/setup", "link", link, "name", "Evil", "email", "eve@example.com", "password", goodPassword).want(410)
+		w.stranger().get("/setup/" + link).want(404)
+		b.send("/setup", "link", sealed, "name", "Evil", "email", "eve@example.com", "password", goodPassword).want(404)
 		w.quiet(link, goodPassword)
 	})
 }
@@ -187,12 +191,13 @@ func TestLinkIsNotSpentByLooking(t *testing.T) {
 		}
 		b, link := w.stranger(), secret.Reveal()
 		for range 3 {
-			b.get("/signin/link/"+link).want(200, "Maya Okafor", "It works once.")
+			b.get("/signin/link/"+link).want(200, "Maya Okafor", "It works once.").not(link)
 		}
-		b.send("/signin/link", "link", link).to("/")
+		sealed := b.get("/signin/link/" + link).hidden("link")
+		b.send("/signin/link", "link", sealed).to("/")
 		b.get("/keys").want(200, "Maya Okafor")
-		w.stranger().get("/signin/link/"+link).want(410, "This link is not valid")
-		w.stranger().send("/signin/link", "link", link).want(410, "This link is not valid")
+		w.stranger().get("/signin/link/"+link).want(404, "This link is not valid")
+		w.stranger().send("/signin/link", "link", sealed).want(404, "This link is not valid")
 		w.quiet(link, b.cookieOf(cookieSession))
 	})
 }
@@ -408,11 +413,11 @@ func TestPasskeys(t *testing.T) {
 		dev := passkeys(w)
 		inv := must(w.kr.InviteMember(context.Background(), w.super, keyring.NewMember{Email: "grace@example.com", Name: "Grace", RoleID: postern.RoleViewer}))(t)
 		link, b := inv.Invitation.Reveal(), w.stranger()
-		b.get("/join/"+link).want(200, "Join with a passkey")
-		options, ceremony := b.send("/join/passkey/begin", "link", link).asked()
+		sealed := b.get("/join/"+link).want(200, "Join with a passkey").hidden("link")
+		options, ceremony := b.send("/join/passkey/begin", "link", sealed).asked()
 		answer := string(must(dev.Create(options))(t))
-		b.send("/join/passkey", "link", link, "ceremony", ceremony, "response", "{}").want(401, "This passkey was not accepted.")
-		b.send("/join/passkey", "link", link, "ceremony", ceremony, "response", answer).to("/")
+		b.send("/join/passkey", "link", sealed, "ceremony", ceremony, "response", "{}").want(401, "This passkey was not accepted.")
+		b.send("/join/passkey", "link", sealed, "ceremony", ceremony, "response", answer).to("/")
 		b.get("/me/security").want(200, "Another passkey", "You have none")
 
 		c := w.stranger()

@@ -156,9 +156,9 @@ func (x *scan) live() {
 	x.want(200, "", "GET", "/invite/"+first, nil)
 	x.want(201, "", "POST", "/v1/invitations/accept", api.AcceptInvitation{Invitation: first})
 	x.want(401, "", "POST", "/v1/invitations/accept", api.AcceptInvitation{Invitation: first})
-	if status, _ := x.send("", "POST", x.s.API, "/invite/"+invite("sam@example.org"), nil, "Content-Type", "application/x-www-form-urlencoded"); status != 200 && status != 415 {
-		t.Errorf("the page of an invitation = %d", status)
-	}
+	second := invite("sam@example.org")
+	x.want(200, "", "GET", "/join/"+second, nil)
+	x.want(201, "", "POST", "/v1/invitations/accept", api.AcceptInvitation{Invitation: second})
 	invite("never@example.org")
 	x.want(201, x.admin, "POST", "/v1/accounts", api.NewAccount{Name: "Other", AdminEmail: "bo@example.org", AdminName: "Bo"})
 	mine := x.want(201, x.admin, "POST", "/v1/personal-keys", api.NewPersonalKey{Name: "laptop", Scopes: []string{"postern.keys.read"}})
@@ -200,7 +200,8 @@ func (x *scan) misuse() {
 	paths := []string{"/crm/v3/objects/deals", "/v1/service-keys", "/lab/x"}
 	for i, secret := range x.secrets {
 		upper := strings.ReplaceAll(secret, "_", "%5F")
-		for _, base := range []string{s.API, s.Gateway} {
+		// Each door in turn: what it does with a secret doesn't depend on whose it is.
+		for _, base := range []string{s.API, s.Gateway}[i%2 : i%2+1] {
 			for _, path := range paths[i%3 : i%3+1] {
 				x.send(secret, "GET", base, path, nil)
 				x.send(secret, "PUT", base, path+"/1", `{"a":`)

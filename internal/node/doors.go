@@ -68,11 +68,13 @@ func (n *Node) openDoors() (err error) {
 // openConsole builds the web console, and who signs in to it.
 func (n *Node) openConsole() (*console.Console, error) {
 	cfg := n.Config
-	who, err := signin.New(signin.Config{DB: n.DB, Pepper: n.Pepper, Keyring: n.Keyring, Brand: cfg.Brand, PublicURL: cfg.PublicURL, Now: cfg.Now, Log: cfg.Log})
+	var err error
+	n.Signin, err = signin.New(signin.Config{DB: n.DB, Pepper: n.Pepper, Keyring: n.Keyring, Brand: cfg.Brand, PublicURL: cfg.PublicURL, Providers: cfg.Providers,
+		Idle: cfg.SessionIdle, Absolute: cfg.SessionLife, Fresh: cfg.SessionFresh, Now: cfg.Now, Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}
-	return console.New(console.Config{Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Signin: who, Door: n.doors.door,
+	return console.New(console.Config{Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Signin: n.Signin, Door: n.doors.door,
 		PublicURL: cfg.PublicURL, GatewayURL: cfg.GatewayURL, Version: cfg.Version, Now: cfg.Now, Log: cfg.Log})
 }
 

@@ -19,6 +19,7 @@ import (
 	"postern.dev/postern/internal/crm"
 	"postern.dev/postern/internal/httpapi"
 	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/signin"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/verify"
 )
@@ -37,6 +38,11 @@ type Config struct {
 	TLSKey       string
 	Proxies      []netip.Prefix
 	ForwardPeers []netip.Prefix
+
+	Providers    []signin.Provider // of single sign-on
+	SessionIdle  time.Duration     // of the console; zero values are signin's defaults
+	SessionLife  time.Duration
+	SessionFresh time.Duration
 
 	CRM          bool // serve the built-in CRM data API as the upstream "crm"
 	Lease        time.Duration
@@ -57,6 +63,7 @@ type Node struct {
 	Keyring  *keyring.Keyring
 	Verifier *verify.Verifier
 	Activity *activity.Log
+	Signin   *signin.Service
 	CRM      *crm.Service // nil where it isn't served
 
 	doors   doors

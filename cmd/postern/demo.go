@@ -67,7 +67,12 @@ func runDemo(cmd *cobra.Command, cfg Config) (err error) {
 	if err != nil {
 		return errors.Join(err, n.Close())
 	}
-	return n.Run(ctx, ls.listeners(), cfg.StopTimeout, func() { printDemo(cmd.OutOrStdout(), n, shown) })
+	return n.Run(ctx, ls.listeners(), cfg.StopTimeout, func() {
+		printDemo(cmd.OutOrStdout(), n, shown)
+		if err := printSignin(ctx, cmd.OutOrStdout(), n); err != nil {
+			n.Config.Log.Error("can't make a sign-in link", "err", err)
+		}
+	})
 }
 
 // demoListen takes the default addresses, or any free ones where those are in use and were not asked for.

@@ -92,7 +92,7 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("%d curl lines, login line %q, %d people; want 2, one, 3:\n%s", len(curls), login, len(people), text)
 	}
 	for line := range strings.Lines(strings.NewReplacer(binary, "go run ./cmd/postern", temp, "/tmp").Replace(text)) {
-		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 && !strings.Contains(line, "curl") && !strings.Contains(line, "ms") {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 && !strings.Contains(line, "curl") && !strings.Contains(line, "/signin/link/") && !strings.Contains(line, "ms") {
 			t.Errorf("a line of %d columns: %s", n, line)
 		}
 	}

@@ -35,7 +35,7 @@ func wait(failures int64) time.Duration {
 
 func errWait(d time.Duration) error {
 	d = max(d.Round(time.Second), time.Second)
-	words := d.String()
+	var words string
 	switch {
 	case d < time.Minute:
 		words = plural(int64(d/time.Second), "second")

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -124,8 +123,12 @@ func (p place) args(args ...string) []string {
 
 // places runs a test on each engine; on PostgreSQL where there is a server.
 func places(t *testing.T, test func(t *testing.T, p place)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, place{data: t.TempDir()}) })
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, place{data: t.TempDir()})
+	})
 	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
 		p := place{data: t.TempDir(), database: storetest.Postgres(t)}
 		p.database = strings.ReplaceAll(p.database, "pool_max_conns=4", "pool_max_conns=8")
 		test(t, p)
@@ -184,11 +187,4 @@ func rows(t *testing.T, db *sql.DB, query string, args ...any) (out [][]string) 
 		t.Fatal(err)
 	}
 	return out
-}
-
-func writeFile(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }

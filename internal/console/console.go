@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"postern.dev/postern/internal/activity"
@@ -30,8 +31,10 @@ type Config struct {
 	Version    string
 	// Refresh is how old what the lists say of calls may be: 5 s unless set.
 	Refresh time.Duration
-	Now     func() time.Time
-	Log     *slog.Logger
+	// Stopping is closed when the server begins to end: streams end too. May be nil.
+	Stopping <-chan struct{}
+	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 func (c *Config) fill() error {
@@ -61,6 +64,8 @@ type Console struct {
 	pages   *pages
 	answers answers
 	lists   keyLists
+	book    bookCache
+	streams atomic.Int64    // that are open
 	known   map[string]bool // patterns that are served, so that nothing links to what isn't there
 	handler http.Handler
 	mux     *http.ServeMux

@@ -49,8 +49,9 @@ func TestEveryTemplate(t *testing.T) {
 	x := &signin.Session{Session: store.Session{ID: "ses_1", ExpiresAt: t0.Add(time.Hour)}, Member: postern.Member{ID: "mem_1", Name: polyglot, Email: polyglot,
 		Role: must2(postern.BuiltinRole(postern.RoleSuperAdmin))}, Account: postern.Account{Name: polyglot, Number: 1}}
 	for name, list := range all {
-		for i, page := range list {
+		for i := range list {
 			for _, who := range []*signin.Session{nil, x} {
+				page := views()[name][i] // a fresh one: showing a page fills in its layout
 				rec := httptest.NewRecorder()
 				v := &visit{c: w.console, w: rec, r: httptest.NewRequest("GET", "/keys", nil), now: t0, session: who,
 					flash: &flash{Kind: "ok", Text: polyglot, Link: "/keys", LinkText: polyglot}}
@@ -68,6 +69,9 @@ func TestEveryTemplate(t *testing.T) {
 				}
 				if n := strings.Count(body, "<h1"); n != 1 {
 					t.Errorf("page %s (%d) has %d h1, want 1", name, i, n)
+				}
+				if side := strings.Contains(body, `<nav class="side"`); side != (who != nil) {
+					t.Errorf("page %s (%d) has the layout with a menu: %v, somebody is in: %v", name, i, side, who != nil)
 				}
 			}
 		}

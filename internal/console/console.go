@@ -93,7 +93,4 @@ func New(cfg Config) (*Console, error) {
 // Handler answers everything under "/" that no API answers.
 func (c *Console) Handler() http.Handler { return c.handler }
 
-// Serves reports whether a pattern, such as "GET /audit", has a page.
-func (c *Console) Serves(pattern string) bool { return c.known[pattern] }
-
 func (c *Console) now() time.Time { return c.cfg.Now() }

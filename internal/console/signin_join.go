@@ -14,8 +14,6 @@ func (c *Console) joinRoutes() []route {
 	routes := []route{
 		{Pattern: "GET /setup/{link}", Public: true, Serve: c.showSetup},
 		{Pattern: "GET /join/{link}", Public: true, Serve: c.showJoin},
-		// Invitations were said with this word before.
-		{Pattern: "GET /invite/{link}", Public: true, Serve: c.showJoin},
 	}
 	for pattern, serve := range map[string]func(*visit) error{
 		"POST /setup": c.trySetup, "POST /join": c.tryJoin, "POST /join/passkey": c.tryJoinPasskey, "POST /join/passkey/begin": c.beginJoinPasskey,

@@ -153,7 +153,7 @@ func (x *scan) live() {
 		return x.want(201, x.admin, "POST", "/v1/members", api.NewMember{Email: email, Name: "Guest", RoleID: "developer"})["invitation"].(string)
 	}
 	first := invite("noor@example.org")
-	x.want(200, "", "GET", "/invite/"+first, nil)
+	x.want(200, "", "GET", "/join/"+first, nil)
 	x.want(201, "", "POST", "/v1/invitations/accept", api.AcceptInvitation{Invitation: first})
 	x.want(401, "", "POST", "/v1/invitations/accept", api.AcceptInvitation{Invitation: first})
 	second := invite("sam@example.org")
@@ -222,7 +222,7 @@ func (x *scan) misuse() {
 			}
 			x.send("", "GET", base, "/"+secret, nil)
 			x.send("", "GET", base, "/setup/"+secret, nil)
-			x.send("", "GET", base, "/invite/"+secret[:50], nil)
+			x.send("", "GET", base, "/join/"+secret[:50], nil)
 			x.send(x.key, "GET", base, "/crm/v3/objects/deals", nil, "Host", secret[:40]+".example.org")
 		}
 		// In bodies: as names, as members that aren't there, to the wrong door.

@@ -1,6 +1,5 @@
-// Package httpapi is the management API, the pages that a new server and an
-// invitation need, and what operations need to know of a server: health and
-// metrics.
+// Package httpapi is the management API, and what operations need to know of a
+// server: health and metrics.
 //
 // Postern is its own first customer. The OpenAPI document that this package
 // serves is read as a catalog like anyone's (OwnCatalog), and every management

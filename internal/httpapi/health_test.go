@@ -141,7 +141,7 @@ func TestMetrics(t *testing.T) {
 		}
 		w.send("GET", fmt.Sprintf("/nothing/%d", n), "", "")
 		w.send("GET", fmt.Sprintf("/v1/nothing/%d", n), w.secret, "")
-		w.send("GET", fmt.Sprintf("/setup/link%d", n), "", "")
+		w.send("POST", "/v1/setup", "", fmt.Sprintf(`{"link":"link%d"}`, n))
 		w.send("GET", "/v1/members/me", fmt.Sprintf("pst_pak_%d", n), "")
 		w.send(fmt.Sprintf("METHOD%d", n), "/v1/service-keys", w.secret, "")
 		w.send(fmt.Sprintf("METHOD%d", n), "/", "", "")

@@ -68,7 +68,7 @@ func (s *server) reinviteMember(ctx context.Context, in *MemberInput) (*invitedO
 }
 
 func (s *server) invitedJSON(inv *keyring.Invited) api.Invited {
-	return api.Invited{Member: memberJSON(&inv.Member), Invitation: inv.Invitation.Reveal(), Link: s.link("invite", inv.Invitation), ExpiresAt: inv.ExpiresAt}
+	return api.Invited{Member: memberJSON(&inv.Member), Invitation: inv.Invitation.Reveal(), Link: s.link("join", inv.Invitation), ExpiresAt: inv.ExpiresAt}
 }
 
 type editMemberInput struct {

@@ -96,12 +96,6 @@ func (s *server) routes(operations http.Handler) http.Handler {
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.Handle("GET /metrics", s.metrics.handler())
-	mux.HandleFunc("GET /static/postern.css", s.serveStyle)
-	mux.HandleFunc("GET /setup/{link}", s.setupPage)
-	mux.HandleFunc("POST /setup/{link}", s.useSetupPage)
-	mux.HandleFunc("GET /invite/{link}", s.invitePage)
-	mux.HandleFunc("POST /invite/{link}", s.useInvitePage)
-	mux.HandleFunc("GET /{$}", s.frontPage)
 	mux.HandleFunc("/", s.nothingHere)
 	return s.observe(s.guard(mux))
 }

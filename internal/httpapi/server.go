@@ -25,9 +25,7 @@ type Config struct {
 
 	// PublicURL is where people reach this handler, for links; empty: links are paths.
 	PublicURL string
-	// GatewayURL is where integrations reach the gateway, for the front page; may be empty.
-	GatewayURL string
-	Version    string
+	Version   string
 	// ReceiptWait is how long a revocation waits for all nodes: 3 s unless set.
 	ReceiptWait time.Duration
 	// InFlight is how many requests are served at once, not counting those that end
@@ -109,7 +107,7 @@ func New(cfg Config) (http.Handler, error) {
 
 func (s *server) now() time.Time { return s.cfg.Now() }
 
-// link is the address of a page that a single-use secret opens.
+// link is the address of a page of the console that a single-use secret opens.
 func (s *server) link(page string, secret postern.Secret) string {
 	return s.cfg.PublicURL + "/" + page + "/" + secret.Reveal()
 }

@@ -19,7 +19,6 @@ import (
 const (
 	maxBody      = 1 << 20
 	maxDocuments = 40 << 20 // for the one route that takes OpenAPI documents: 32 MB of text, escaped
-	maxForm      = 16 << 10
 	maxDepth     = 32
 	maxMembers   = 1000 // of one object
 	bodyTime     = 10 * time.Second

@@ -52,7 +52,7 @@ func (n *Node) openDoors() (err error) {
 		return err
 	}
 	api, err := httpapi.New(httpapi.Config{Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Door: d.door,
-		PublicURL: cfg.PublicURL, GatewayURL: cfg.GatewayURL, Version: cfg.Version, Stopping: d.stopping, Now: cfg.Now, Log: cfg.Log})
+		PublicURL: cfg.PublicURL, Version: cfg.Version, Stopping: d.stopping, Now: cfg.Now, Log: cfg.Log})
 	if err != nil {
 		return err
 	}
@@ -81,10 +81,6 @@ func (n *Node) openConsole() (*console.Console, error) {
 // apiPaths are where the management API answers; everything else is the console's.
 var apiPaths = []string{"/v1/", "/openapi.json", "/healthz", "/readyz", "/metrics"}
 
-// setupPaths are the API's own pages for who has no way into the console yet. Each
-// gives way to the console's once that serves it.
-var setupPaths = map[string]string{"/setup/{link}": "GET /setup/{link}", "/invite/{link}": "GET /invite/{link}", "/{$}": "GET /signin", "/static/": "GET /setup/{link}"}
-
 // adminMux puts the doors that speak protocols of others beside the management API, and the console under all.
 func (n *Node) adminMux(api http.Handler, web *console.Console) (http.Handler, error) {
 	d := &n.doors
@@ -102,11 +98,6 @@ func (n *Node) adminMux(api http.Handler, web *console.Console) (http.Handler, e
 	mux.Handle("/", web.Handler())
 	for _, path := range apiPaths {
 		mux.Handle(path, api)
-	}
-	for path, own := range setupPaths {
-		if !web.Serves(own) {
-			mux.Handle(path, api)
-		}
 	}
 	mux.Handle("/v1/verify", httpapi.VerifyHandler(d.door))
 	mux.Handle("/authorize", authorize)

@@ -20,6 +20,9 @@ type Account struct {
 	DailyLimit int64
 	CreatedAt  time.Time
 	Revision   int64
+	// Altered is true where the record was changed by other means than Postern. It
+	// then counts as suspended, and operates nothing.
+	Altered bool
 }
 
 // OwnScopes is how the names of Postern's own scopes start.
@@ -64,6 +67,7 @@ type Role struct {
 	Permissions []Permission
 	Grants      Grants
 	Revision    int64
+	Altered     bool // changed by other means than Postern: it holds nothing
 }
 
 // The built-in roles.
@@ -114,11 +118,14 @@ type Member struct {
 	CreatedAt time.Time
 	RemovedAt time.Time // zero while they are a member
 	Revision  int64
+	// Altered is true where the record, or that of the role, was changed by other
+	// means than Postern. Such a member can do nothing.
+	Altered bool
 }
 
 // Holds are the scopes that the member holds and so may grant.
 func (m *Member) Holds() Grants {
-	if !m.RemovedAt.IsZero() {
+	if !m.RemovedAt.IsZero() || m.Altered {
 		return nil
 	}
 	if m.Scopes != nil {
@@ -129,7 +136,7 @@ func (m *Member) Holds() Grants {
 
 // Can reports whether the member may do something in Postern.
 func (m *Member) Can(p Permission) bool {
-	return m.RemovedAt.IsZero() && slices.Contains(m.Role.Permissions, p)
+	return m.RemovedAt.IsZero() && !m.Altered && slices.Contains(m.Role.Permissions, p)
 }
 
 // MayGrant is the rule of containment: it gives the scopes of want that the

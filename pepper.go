@@ -21,8 +21,8 @@ type Pepper struct {
 }
 
 type pepperKeys struct {
-	secret, row, legacy [32]byte
-	raw                 []byte
+	secret, row, record, legacy [32]byte
+	raw                         []byte
 }
 
 // minPepper is the fewest bytes of a pepper.
@@ -61,6 +61,7 @@ func ParsePepper(text string) (*Pepper, error) {
 		p.versions[uint8(v)] = pepperKeys{
 			secret: derive(raw, "postern secret hash v1"),
 			row:    derive(raw, "postern row mac v1"),
+			record: derive(raw, "postern record mac v1"),
 			legacy: derive(raw, "postern legacy digest v1"),
 			raw:    raw,
 		}
@@ -135,6 +136,16 @@ func (p *Pepper) RowMAC(version uint8, row []byte) (mac [32]byte, ok bool) {
 	k, ok := p.versions[version]
 	m := hmac.New(sha256.New, k.row[:])
 	m.Write(row)
+	m.Sum(mac[:0])
+	return mac, ok
+}
+
+// RecordMAC authenticates a record that gives someone a power and is no credential:
+// a member, a role, a way in. It has a key of its own.
+func (p *Pepper) RecordMAC(version uint8, record []byte) (mac [32]byte, ok bool) {
+	k, ok := p.versions[version]
+	m := hmac.New(sha256.New, k.record[:])
+	m.Write(record)
 	m.Sum(mac[:0])
 	return mac, ok
 }

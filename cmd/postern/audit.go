@@ -34,7 +34,7 @@ func auditVerifyCommand() *cobra.Command {
 					return cli.Usage(fmt.Errorf("there is no database in %s; name the server's data directory with --data", cfg.Data))
 				}
 			}
-			db, err := store.OpenDB(cmd.Context(), target, cfg.logger())
+			db, err := store.OpenDB(cmd.Context(), target, nil, cfg.logger())
 			if err != nil {
 				return err
 			}

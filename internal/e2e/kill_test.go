@@ -242,7 +242,7 @@ func (m *massacre) checkRecords() {
 	if target == "" {
 		target = filepath.Join(m.place.data, "postern.db")
 	}
-	records, err := store.OpenDB(t.Context(), target, slog.New(slog.DiscardHandler))
+	records, err := store.OpenDB(t.Context(), target, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,6 +58,7 @@ var (
 	appliedDesc   = describe1("feed_applied", "The number of the change up to which all are in force here.")
 	offsetDesc    = describe1("clock_offset_seconds", "By how much the database's clock is ahead of this machine's.")
 	tamperedDesc  = describe1("tampered_credentials", "Credentials that are refused because their rows were altered outside of Postern.")
+	alteredDesc   = describe1("altered_records_total", "How often a member, role, account or way in was read that had been altered outside of Postern; it gave nothing.")
 	lostDesc      = describe1("lease_renewals_failed_total", "Renewals of the lease that failed.")
 	recordedDesc  = describe1("activity_recorded_total", "Calls that were taken into the activity buffer.")
 	writtenDesc   = describe1("activity_written_total", "Calls that were written.")
@@ -70,7 +71,7 @@ var (
 // Describe lists the figures.
 func (c *inner) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{decisionsDesc, keysDesc, bytesDesc, aliveDesc, leaseDesc, lagDesc, appliedDesc, offsetDesc,
-		tamperedDesc, lostDesc, recordedDesc, writtenDesc, bufferedDesc, droppedDesc, lagTimeDesc, buildDesc} {
+		tamperedDesc, alteredDesc, lostDesc, recordedDesc, writtenDesc, bufferedDesc, droppedDesc, lagTimeDesc, buildDesc} {
 		ch <- d
 	}
 }
@@ -100,6 +101,7 @@ func (c *inner) Collect(ch chan<- prometheus.Metric) {
 	gauge(appliedDesc, float64(v.Applied))
 	gauge(offsetDesc, v.Offset.Seconds())
 	gauge(tamperedDesc, float64(v.Tampered))
+	count(alteredDesc, float64(c.s.kr.AlteredRecords()))
 	count(lostDesc, float64(v.RenewalsLost))
 	count(recordedDesc, float64(a.Recorded))
 	count(writtenDesc, float64(a.Written))

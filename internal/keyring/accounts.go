@@ -128,6 +128,9 @@ func (kr *Keyring) EditAccount(ctx context.Context, by postern.Actor, id postern
 		if a, err = c.Account(c.ctx, id); err != nil {
 			return err
 		}
+		if a.Altered {
+			return postern.Errorf(postern.CodeConflict, "The account's record was altered outside of Postern and gives nothing. Put it back from a back-up.")
+		}
 		facts := accountFacts(&a)
 		if in.Name != nil {
 			if a.Name, err = text("name", *in.Name, postern.MaxNameLen, true); err != nil {

@@ -160,9 +160,15 @@ func (kr *Keyring) readMember(ctx context.Context, q memberReader, by postern.Ac
 	if err != nil {
 		return nil, err
 	}
+	if m.Altered {
+		return nil, postern.Errorf(postern.CodeForbidden, "Your member record or your role was altered outside of Postern and gives nothing. Tell whoever operates this server.")
+	}
 	a, err := q.Account(ctx, by.AccountID)
 	if err != nil {
 		return nil, err
+	}
+	if a.Altered {
+		return nil, postern.Errorf(postern.CodeForbidden, "This account's record was altered outside of Postern and gives nothing. Tell whoever operates this server.")
 	}
 	if !a.SuspendedAt.IsZero() {
 		return nil, postern.Errorf(postern.CodeForbidden, "This account is suspended. Ask whoever operates this server.")
@@ -183,6 +189,10 @@ func (kr *Keyring) readMember(ctx context.Context, q memberReader, by postern.Ac
 	}
 	return &m, nil
 }
+
+// AlteredRecords is how often a record was read that had been changed by other
+// means than Postern, and so gave nothing.
+func (kr *Keyring) AlteredRecords() int64 { return kr.db.AlteredRows() }
 
 // reader checks that someone may read something.
 func (kr *Keyring) reader(ctx context.Context, by postern.Actor, p postern.Permission) error {

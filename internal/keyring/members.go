@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"errors"
 	"net/mail"
 	"slices"
 	"strings"
@@ -55,9 +56,9 @@ func (c *change) invite(m *postern.Member, a postern.AccountID, in NewMember) (o
 	if err := checkGrants(in.Scopes); err != nil {
 		return out, err
 	}
-	role, err := c.Role(c.ctx, a, in.RoleID)
+	role, err := c.role(a, in.RoleID)
 	if err != nil {
-		return out, noRole(in.RoleID)
+		return out, err
 	}
 	if err := outranks(m, role, in.Scopes, "invite this member"); err != nil {
 		return out, err
@@ -135,6 +136,19 @@ func outranks(m *postern.Member, r postern.Role, scopes postern.Grants, doing st
 	return e
 }
 
+// role reads a role that someone shall have. What an altered one holds isn't
+// known, so it can't be compared with what the giver holds.
+func (c *change) role(a postern.AccountID, id postern.RoleID) (postern.Role, error) {
+	r, err := c.Role(c.ctx, a, id)
+	if errors.Is(err, postern.CodeNotFound) {
+		return r, noRole(id)
+	}
+	if err == nil && r.Altered {
+		err = postern.Errorf(postern.CodeConflict, "The role %q was altered outside of Postern and gives nothing. Make another one.", r.Name)
+	}
+	return r, err
+}
+
 func noRole(id postern.RoleID) error {
 	return postern.Invalidf("role", "There is no role %q. See the roles with: postern members roles", string(id))
 }
@@ -181,7 +195,17 @@ func sameRights(a, b *postern.Member) bool {
 	return a.Role.ID == b.Role.ID && (a.Scopes == nil) == (b.Scopes == nil) && sameGrants(a.Scopes, b.Scopes)
 }
 
+// liveMember reads a member for a change of them, or for giving them something.
 func (c *change) liveMember(a postern.AccountID, id postern.MemberID) (*postern.Member, error) {
+	m, err := c.anyMember(a, id)
+	if err == nil && m.Altered {
+		return nil, postern.Errorf(postern.CodeConflict, "The member's record or their role was altered outside of Postern and gives nothing. Remove them and invite them again.")
+	}
+	return m, err
+}
+
+// anyMember is liveMember for removing them: that must always be possible.
+func (c *change) anyMember(a postern.AccountID, id postern.MemberID) (*postern.Member, error) {
 	m, err := c.MemberOf(c.ctx, a, id)
 	if err != nil {
 		return nil, err
@@ -230,8 +254,8 @@ func (kr *Keyring) EditMember(ctx context.Context, by postern.Actor, id postern.
 			who.Scopes = *in.Scopes
 		}
 		if in.RoleID != nil {
-			if who.Role, err = c.Role(c.ctx, by.AccountID, *in.RoleID); err != nil {
-				return noRole(*in.RoleID)
+			if who.Role, err = c.role(by.AccountID, *in.RoleID); err != nil {
+				return err
 			}
 		}
 		if out = was; sameMember(&was, who) {
@@ -274,7 +298,7 @@ func (kr *Keyring) RemoveMember(ctx context.Context, by postern.Actor, id poster
 		if err != nil {
 			return err
 		}
-		who, err := c.liveMember(by.AccountID, id)
+		who, err := c.anyMember(by.AccountID, id)
 		if err != nil {
 			return err
 		}
@@ -313,7 +337,7 @@ func (kr *Keyring) RemoveMember(ctx context.Context, by postern.Actor, id poster
 // superAdmin reports whether a member holds all that a super admin does. One
 // whose scopes are cut is none in effect.
 func superAdmin(m *postern.Member) bool {
-	return m.Role.ID == postern.RoleSuperAdmin && m.Scopes == nil
+	return m.Role.ID == postern.RoleSuperAdmin && m.Scopes == nil && !m.Altered
 }
 
 // otherSuperAdmin refuses what would leave an account without a super admin.
@@ -488,6 +512,9 @@ func (kr *Keyring) EditRole(ctx context.Context, by postern.Actor, id postern.Ro
 		}
 		if in.IfRevision != 0 && in.IfRevision != old.Revision {
 			return postern.Errorf(postern.CodePrecondition, "The role was changed by someone else in the meantime. Read it again, and repeat your change.")
+		}
+		if old.Altered {
+			return postern.Errorf(postern.CodeConflict, "The role %q was altered outside of Postern and gives nothing. Make another one.", old.Name)
 		}
 		if err := outranks(m, old, nil, "change this role"); err != nil {
 			return err

@@ -147,7 +147,7 @@ func (kr *Keyring) Invitation(ctx context.Context, link string) (m postern.Membe
 	if err != nil {
 		return m, a, err
 	}
-	if m, err = kr.db.MemberOf(ctx, u.AccountID, u.MemberID); err != nil || !m.RemovedAt.IsZero() {
+	if m, err = kr.db.MemberOf(ctx, u.AccountID, u.MemberID); err != nil || !m.RemovedAt.IsZero() || m.Altered {
 		return m, a, errLink
 	}
 	a, err = kr.db.Account(ctx, m.AccountID)
@@ -206,7 +206,7 @@ func (kr *Keyring) findLink(ctx context.Context, q linkReader, link string, typ 
 	}
 	hash, ok := kr.cfg.Pepper.HashUnder(max(u.Hash.Pepper, 1), postern.SecretOf(link))
 	same := subtle.ConstantTimeCompare(hash[:], u.Hash.Hash[:]) == 1
-	if err != nil || !ok || !same || u.Purpose != purpose || !u.UsedAt.IsZero() || !kr.now().Before(u.ExpiresAt) {
+	if err != nil || !ok || !same || u.Purpose != purpose || u.Altered || !u.UsedAt.IsZero() || !kr.now().Before(u.ExpiresAt) {
 		return u, errLink
 	}
 	return u, nil

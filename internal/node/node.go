@@ -97,7 +97,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := n.openPepper(); err != nil {
 		return nil, err
 	}
-	if n.DB, err = store.OpenDB(ctx, n.target("postern.db"), cfg.Log); err != nil {
+	if n.DB, err = store.OpenDB(ctx, n.target("postern.db"), n.Pepper, cfg.Log); err != nil {
 		return nil, err
 	}
 	if err := checkPepper(ctx, n.DB, n.Pepper); err != nil {

@@ -47,7 +47,7 @@ func readFactors(ctx context.Context, q factorReader, m postern.MemberID) (f Fac
 	if err != nil {
 		return f, err
 	}
-	f.TOTP, f.TOTPSince = len(t.Secret) > 0, t.CreatedAt
+	f.TOTP, f.TOTPSince = len(t.Secret) > 0 || t.Altered, t.CreatedAt
 	if f.Passkeys, err = q.Passkeys(ctx, m); err != nil {
 		return f, err
 	}

@@ -26,6 +26,9 @@ func (s *Service) Link(ctx context.Context, by postern.Actor, id postern.MemberI
 		if err != nil {
 			return err
 		}
+		if m.Altered {
+			return errAltered
+		}
 		if err := tx.VoidSingleUse(ctx, purposeLink, m.ID, s.now()); err != nil {
 			return err
 		}
@@ -65,7 +68,7 @@ func (s *Service) findLink(ctx context.Context, q linkReader, link string) (u st
 	}
 	hash, ok := s.cfg.Pepper.HashUnder(max(u.Hash.Pepper, 1), postern.SecretOf(link))
 	same := subtle.ConstantTimeCompare(hash[:], u.Hash.Hash[:]) == 1
-	if err != nil || !ok || !same || u.Purpose != purposeLink || !u.UsedAt.IsZero() || !s.now().Before(u.ExpiresAt) {
+	if err != nil || !ok || !same || u.Purpose != purposeLink || u.Altered || !u.UsedAt.IsZero() || !s.now().Before(u.ExpiresAt) {
 		return u, m, a, errLink
 	}
 	if m, a, err = s.live(ctx, u.MemberID); err != nil {

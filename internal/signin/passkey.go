@@ -35,6 +35,9 @@ func (s *Service) person(ctx context.Context, m postern.Member) (*person, error)
 	}
 	p := &person{member: m}
 	for _, k := range keys {
+		if k.Altered {
+			continue
+		}
 		var c webauthn.Credential
 		if err := json.Unmarshal([]byte(k.Body), &c); err != nil {
 			return nil, fmt.Errorf("signin: passkey %s can't be read: %w", k.ID, err)

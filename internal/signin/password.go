@@ -57,6 +57,9 @@ func (s *Service) Password(ctx context.Context, try Try) (out Answer, err error)
 	tried := false
 	for i := range found {
 		m := &found[i]
+		if m.Altered {
+			continue
+		}
 		if a, err := s.db.Account(ctx, m.AccountID); err != nil || try.Account != 0 && a.Number != try.Account {
 			continue
 		}

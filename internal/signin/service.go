@@ -136,7 +136,7 @@ func before(facts map[string]any) func(*postern.AuditEntry) {
 	return func(e *postern.AuditEntry) { e.Before = facts }
 }
 
-// live reads a member who can sign in: not removed, in an account that isn't suspended.
+// live reads a member who can sign in: not removed, as they were sealed, in an account that isn't suspended.
 func (s *Service) live(ctx context.Context, id postern.MemberID) (m postern.Member, a postern.Account, err error) {
 	if m, err = s.db.Member(ctx, id); err != nil {
 		return m, a, err
@@ -144,7 +144,7 @@ func (s *Service) live(ctx context.Context, id postern.MemberID) (m postern.Memb
 	if a, err = s.db.Account(ctx, m.AccountID); err != nil {
 		return m, a, err
 	}
-	if !m.RemovedAt.IsZero() {
+	if !m.RemovedAt.IsZero() || m.Altered {
 		return m, a, postern.Errorf(postern.CodeNotFound, "There is no such member.")
 	}
 	return m, a, nil

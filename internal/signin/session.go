@@ -36,6 +36,9 @@ var errSession = postern.Errorf(postern.CodeUnauthenticated, "You are signed out
 // ErrSuspended tells a member of a suspended account why they can't come in.
 var ErrSuspended = postern.Errorf(postern.CodeForbidden, "This account is suspended. Ask whoever operates this server.")
 
+// errAltered tells a member whose record gives nothing why they can't come in.
+var errAltered = postern.Errorf(postern.CodeForbidden, "Your member record or your role was altered outside of Postern and gives nothing. Tell whoever operates this server.")
+
 // Session finds the session of a text that a browser sent, as it is now.
 func (s *Service) Session(ctx context.Context, text string) (*Session, error) {
 	if len(text) != sessionLen {
@@ -49,7 +52,7 @@ func (s *Service) Session(ctx context.Context, text string) (*Session, error) {
 		return nil, err
 	}
 	now := s.now()
-	if !now.Before(x.ExpiresAt) || now.Sub(x.SeenAt) >= s.cfg.Idle {
+	if x.Altered || !now.Before(x.ExpiresAt) || now.Sub(x.SeenAt) >= s.cfg.Idle {
 		return nil, errSession
 	}
 	m, a, err := s.live(ctx, x.MemberID)
@@ -115,6 +118,9 @@ type Signed struct {
 
 // begin makes a session within a transaction, and notes how the member came in.
 func (s *Service) begin(ctx context.Context, tx *store.Tx, m *postern.Member, method string, from postern.Actor) (out Signed, err error) {
+	if m.Altered {
+		return out, errAltered
+	}
 	now := s.now()
 	out.Text = newText()
 	out.Session = Session{Member: *m, Session: store.Session{ID: postern.NewID("ses"), Hash: s.secretHash("session", out.Text), AccountID: m.AccountID,
@@ -190,7 +196,7 @@ func (s *Service) Sessions(ctx context.Context, m postern.MemberID) ([]store.Ses
 	all, err := s.db.Sessions(ctx, m)
 	now, out := s.now(), all[:0]
 	for _, x := range all {
-		if now.Before(x.ExpiresAt) && now.Sub(x.SeenAt) < s.cfg.Idle {
+		if !x.Altered && now.Before(x.ExpiresAt) && now.Sub(x.SeenAt) < s.cfg.Idle {
 			out = append(out, x)
 		}
 	}

@@ -116,6 +116,8 @@ func (s *Service) tieOrConfirm(ctx context.Context, x *Session, f Flow, c claims
 		}
 		had, err := tx.Identity(ctx, x.AccountID, c.Issuer, c.Subject)
 		switch {
+		case err == nil && had.Altered:
+			return postern.Errorf(postern.CodeConflict, "This sign-in was altered outside of Postern. Remove it, then add it again.")
 		case err == nil && had.MemberID != x.MemberID:
 			return postern.Errorf(postern.CodeConflict, "This sign-in belongs to another member of the account.")
 		case err == nil && !f.Confirm:
@@ -180,6 +182,9 @@ func (s *Service) whoIs(ctx context.Context, p *provider, c claims) (*postern.Me
 	if err != nil {
 		return nil, err
 	}
+	if id.Altered {
+		return nil, postern.Errorf(postern.CodeForbidden, "Your sign-in was altered outside of Postern and is not accepted. Ask an admin for an invitation.")
+	}
 	m, _, err := s.live(ctx, id.MemberID)
 	if err != nil {
 		return nil, postern.Errorf(postern.CodeForbidden, "You are no longer a member of this account.")
@@ -227,7 +232,7 @@ func (s *Service) accountOf(ctx context.Context, p *provider) (postern.AccountID
 		return "", err
 	}
 	for _, a := range all {
-		if a.Operator {
+		if a.Operator && !a.Altered {
 			return a.ID, nil
 		}
 	}

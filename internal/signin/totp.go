@@ -178,7 +178,7 @@ func (s *Service) useTOTP(ctx context.Context, tx *store.Tx, m postern.MemberID,
 	if err != nil {
 		return err
 	}
-	if len(t.Secret) == 0 {
+	if len(t.Secret) == 0 || t.Altered {
 		return ErrCode
 	}
 	secret, err := s.openUnder(t.Pepper, "totp", t.Secret)

@@ -7,24 +7,37 @@ import (
 	"postern.dev/postern"
 )
 
-const accountColumns = "id, number, name, time_zone, operator, suspended_at, daily_limit, created_at, revision"
+func accountValues(a *postern.Account) []any {
+	return []any{a.ID, a.Number, a.Name, a.TimeZone, bit(a.Operator), micros(a.SuspendedAt), a.DailyLimit, micros(a.CreatedAt), a.Revision}
+}
 
-func scanAccount(s scanner) (a postern.Account, err error) {
+func (q *queries) scanAccount(s scanner) (a postern.Account, err error) {
 	var operator, suspended, created int64
-	err = s.Scan(&a.ID, &a.Number, &a.Name, &a.TimeZone, &operator, &suspended, &a.DailyLimit, &created, &a.Revision)
+	var m mark
+	err = s.Scan(append([]any{&a.ID, &a.Number, &a.Name, &a.TimeZone, &operator, &suspended, &a.DailyLimit, &created, &a.Revision}, m.targets()...)...)
+	if err != nil {
+		return a, err
+	}
 	a.Operator, a.SuspendedAt, a.CreatedAt = operator == 1, fromMicros(suspended), fromMicros(created)
-	return a, err
+	if q.seals.broken(accountsTable, []any{a.ID, a.Number, a.Name, a.TimeZone, operator, suspended, a.DailyLimit, created, a.Revision}, m) {
+		a.Altered, a.Operator = true, false
+		if a.SuspendedAt.IsZero() {
+			// Since when isn't known; that it is must not depend on who remembers to ask about the seal.
+			a.SuspendedAt = fromMicros(1)
+		}
+	}
+	return a, nil
 }
 
 // Account reads an account.
 func (q *queries) Account(ctx context.Context, id postern.AccountID) (postern.Account, error) {
-	return one(q.db.QueryRowContext(ctx, "select "+accountColumns+" from accounts where id = $1", id), scanAccount, "account")
+	return one(q.db.QueryRowContext(ctx, "select "+accountsTable.list("")+" from accounts where id = $1", id), q.scanAccount, "account")
 }
 
 // Accounts reads all accounts, in the order in which they were made.
 func (q *queries) Accounts(ctx context.Context) ([]postern.Account, error) {
-	rows, err := q.db.QueryContext(ctx, "select "+accountColumns+" from accounts order by number")
-	return collect(rows, err, scanAccount)
+	rows, err := q.db.QueryContext(ctx, "select "+accountsTable.list("")+" from accounts order by number")
+	return collect(rows, err, q.scanAccount)
 }
 
 // InsertAccount writes a new account and gives it the next public number, unless it has one.
@@ -35,15 +48,16 @@ func (tx *Tx) InsertAccount(ctx context.Context, a *postern.Account) error {
 		}
 	}
 	a.Revision = 1
-	return tx.exec(ctx, "insert account", "insert into accounts ("+accountColumns+") values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-		a.ID, a.Number, a.Name, a.TimeZone, bit(a.Operator), micros(a.SuspendedAt), a.DailyLimit, micros(a.CreatedAt), a.Revision)
+	return tx.exec(ctx, "insert account", accountsTable.insert(), tx.seals.seal(accountsTable, accountValues(a))...)
 }
 
-// UpdateAccount writes what may change of an account.
+// UpdateAccount writes an account that was read in the same transaction.
 func (tx *Tx) UpdateAccount(ctx context.Context, a *postern.Account) error {
+	if a.Altered {
+		return errAltered("account", "Put it back from a back-up.")
+	}
 	a.Revision++
-	return tx.execOne(ctx, "account", `update accounts set name = $2, time_zone = $3, suspended_at = $4, daily_limit = $5, revision = $6 where id = $1`,
-		a.ID, a.Name, a.TimeZone, micros(a.SuspendedAt), a.DailyLimit, a.Revision)
+	return tx.execOne(ctx, "account", accountsTable.update(), tx.seals.seal(accountsTable, accountValues(a))...)
 }
 
 // Setting reads one of the server's own settings, "" where it isn't set.

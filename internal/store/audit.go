@@ -168,7 +168,7 @@ func (d *DB) VerifyAudit(ctx context.Context, progress func(done, total int64)) 
 		return AuditVerdict{}, fmt.Errorf("store: read the audit log: %w", err)
 	}
 	defer tx.Rollback()
-	q := queries{tx, d.Engine}
+	q := queries{tx, d.Engine, d.seals}
 	return q.verifyAudit(ctx, progress)
 }
 

@@ -140,7 +140,7 @@ func scanPersonalKey(s scanner) (k PersonalKey, err error) {
 	return k, err
 }
 
-const personalFrom = credentialColumns + ", p.name, p.created_at from personal_keys p join credentials c on c.key_id = p.key_id "
+const personalFrom = credentialColumns + ", p.name, p.created_at from personal_keys p join credentials c on c.key_id = p.key_id and c.account_id = p.account_id and c.member_id = p.member_id "
 
 // PersonalKeys are the personal access keys of a member, newest first, without those that ended.
 func (q *queries) PersonalKeys(ctx context.Context, a postern.AccountID, m postern.MemberID) ([]PersonalKey, error) {
@@ -170,43 +170,56 @@ type SingleUse struct {
 	CreatedAt time.Time
 	ExpiresAt time.Time
 	UsedAt    time.Time
+	Altered   bool // changed by other means than Postern: it gives nothing
 }
 
-func scanSingleUse(s scanner) (u SingleUse, err error) {
+func (q *queries) scanSingleUse(s scanner) (u SingleUse, err error) {
 	var hash []byte
 	var pepper, created, expires, used int64
-	err = s.Scan(&u.ID, &u.Purpose, &u.AccountID, &u.MemberID, &hash, &pepper, &created, &expires, &used)
+	var m mark
+	err = s.Scan(append([]any{&u.ID, &u.Purpose, &u.AccountID, &u.MemberID, &hash, &pepper, &created, &expires, &used}, m.targets()...)...)
+	if err != nil {
+		return u, err
+	}
 	copy(u.Hash.Hash[:], hash)
 	u.Hash.Pepper = uint8(pepper)
 	u.CreatedAt, u.ExpiresAt, u.UsedAt = fromMicros(created), fromMicros(expires), fromMicros(used)
-	return u, err
+	// The seal of one that was used is gone: it gives nothing whatever is written into it.
+	u.Altered = used == 0 && q.seals.broken(singleUseTable, []any{u.ID, u.Purpose, u.AccountID, u.MemberID, hash, pepper, created, expires, used}, m)
+	return u, nil
 }
 
 // SingleUse reads a single-use secret's record.
 func (q *queries) SingleUse(ctx context.Context, id postern.KeyID) (SingleUse, error) {
-	return one(q.db.QueryRowContext(ctx, `select id, purpose, account_id, member_id, hash, pepper, created_at, expires_at, used_at
-		from single_use where id = $1`, id), scanSingleUse, "link")
+	return one(q.db.QueryRowContext(ctx, "select "+singleUseTable.list("")+" from single_use where id = $1", id), q.scanSingleUse, "link")
 }
 
 // InsertSingleUse writes a single-use secret's record.
 func (tx *Tx) InsertSingleUse(ctx context.Context, u *SingleUse) error {
-	return tx.exec(ctx, "insert single-use secret", `insert into single_use (id, purpose, account_id, member_id, hash, pepper, created_at, expires_at, used_at)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, 0)`, u.ID, u.Purpose, u.AccountID, u.MemberID, u.Hash.Hash[:], int64(u.Hash.Pepper), micros(u.CreatedAt), micros(u.ExpiresAt))
+	return tx.exec(ctx, "insert single-use secret", singleUseTable.insert(), tx.seals.seal(singleUseTable, []any{u.ID, u.Purpose, u.AccountID, u.MemberID,
+		u.Hash.Hash[:], int64(u.Hash.Pepper), micros(u.CreatedAt), micros(u.ExpiresAt), int64(0)})...)
 }
 
-// UseUp marks a single-use secret as used; it fails where it was used before.
+// UseUp marks a single-use secret as used; it fails where it was used before. Its
+// seal is taken away, so that writing that it was not used doesn't bring it back.
 func (tx *Tx) UseUp(ctx context.Context, id postern.KeyID, at time.Time) error {
-	return tx.execOne(ctx, "link", "update single_use set used_at = $2 where id = $1 and used_at = 0", id, micros(at))
+	return tx.execOne(ctx, "link", "update single_use set used_at = $2, mac = $3 where id = $1 and used_at = 0", id, micros(at), []byte{})
 }
 
 // VoidSingleUse uses up all links of a purpose, for a member where one is named.
 func (tx *Tx) VoidSingleUse(ctx context.Context, purpose string, m postern.MemberID, at time.Time) error {
-	return tx.exec(ctx, "void links", "update single_use set used_at = $3 where purpose = $1 and member_id = $2 and used_at = 0", purpose, m, micros(at))
+	return tx.exec(ctx, "void links", "update single_use set used_at = $3, mac = $4 where purpose = $1 and member_id = $2 and used_at = 0",
+		purpose, m, micros(at), []byte{})
 }
 
-// PepperVersions are the pepper versions that live credentials need.
+// PepperVersions are the pepper versions that live records need: credentials,
+// members and what they rest on, and ways in. Sessions and links are soon over.
 func (q *queries) PepperVersions(ctx context.Context) ([]uint8, error) {
 	rows, err := q.db.QueryContext(ctx, `select current_pepper as v from credentials where revoked_at = 0 and deleted_at = 0
-		union select mac_pepper from credentials where revoked_at = 0 and deleted_at = 0 order by v`)
+		union select mac_pepper from credentials where revoked_at = 0 and deleted_at = 0
+		union select mac_pepper from accounts union select mac_pepper from roles
+		union select mac_pepper from members where removed_at = 0
+		union select mac_pepper from passwords union select mac_pepper from totps union select pepper from totps
+		union select mac_pepper from passkeys union select mac_pepper from identities order by v`)
 	return collect(rows, err, func(s scanner) (v uint8, err error) { return v, s.Scan(&v) })
 }

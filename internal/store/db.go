@@ -24,13 +24,15 @@ type DB struct {
 	hint chan struct{}
 }
 
-// OpenDB opens the main records of a target (see PoolConfig).
-func OpenDB(ctx context.Context, target string, log *slog.Logger) (*DB, error) {
+// OpenDB opens the main records of a target (see PoolConfig). Rows that give
+// someone a power are sealed under the pepper; without one (nil) all of them count
+// as altered, and none can be written.
+func OpenDB(ctx context.Context, target string, pepper *postern.Pepper, log *slog.Logger) (*DB, error) {
 	p, err := Open(ctx, PoolConfig{Target: target, Migrations: migrationFS(), Table: "schema_migrations", Logger: log})
 	if err != nil {
 		return nil, err
 	}
-	return &DB{Pool: p, queries: queries{p.r, p.Engine}, hint: make(chan struct{}, 1)}, nil
+	return &DB{Pool: p, queries: queries{p.r, p.Engine, &seals{pepper: pepper, log: log}}, hint: make(chan struct{}, 1)}, nil
 }
 
 // queries are the methods that a plain read and a transaction share.
@@ -41,6 +43,7 @@ type queries struct {
 		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	}
 	engine Engine
+	seals  *seals
 }
 
 // Tx is one transaction that changes something.
@@ -56,7 +59,7 @@ func (tx *Tx) FeedSeq() int64 { return tx.seq }
 // that it took. On PostgreSQL it runs fn again where the server asks for that.
 func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) (seq int64, err error) {
 	err = d.Pool.Write(ctx, func(t *sql.Tx) error {
-		tx := &Tx{queries: queries{t, d.Engine}}
+		tx := &Tx{queries: queries{t, d.Engine, d.seals}}
 		if d.Engine == Postgres {
 			// One writer at a time, as on SQLite: what fn reads afresh stays so until the commit.
 			if _, err := t.ExecContext(ctx, "update heads set n = n + 1 where name = 'writer'"); err != nil {

@@ -94,7 +94,7 @@ type Lease struct {
 // clock, and gives that clock's time. It never makes a lease end earlier.
 func (d *DB) RenewLease(ctx context.Context, node string, ttl time.Duration) (now time.Time, err error) {
 	err = d.Pool.Write(ctx, func(t *sql.Tx) error {
-		q := queries{t, d.Engine}
+		q := queries{t, d.Engine, d.seals}
 		if now, err = q.now(ctx); err != nil {
 			return err
 		}
@@ -113,7 +113,7 @@ func (d *DB) RenewLease(ctx context.Context, node string, ttl time.Duration) (no
 // ConfirmFeed writes that a node has applied the feed up to a number.
 func (d *DB) ConfirmFeed(ctx context.Context, node string, seq int64) error {
 	return d.Pool.Write(ctx, func(t *sql.Tx) error {
-		q := queries{t, d.Engine}
+		q := queries{t, d.Engine, d.seals}
 		return q.exec(ctx, "confirm the feed", "update leases set confirmed = $2 where node = $1 and confirmed < $2", node, seq)
 	})
 }
@@ -121,7 +121,7 @@ func (d *DB) ConfirmFeed(ctx context.Context, node string, seq int64) error {
 // DropLease ends a node's lease when it leaves in order.
 func (d *DB) DropLease(ctx context.Context, node string) error {
 	return d.Pool.Write(ctx, func(t *sql.Tx) error {
-		q := queries{t, d.Engine}
+		q := queries{t, d.Engine, d.seals}
 		return q.exec(ctx, "drop the lease", "delete from leases where node = $1", node)
 	})
 }
@@ -173,7 +173,7 @@ func (d *DB) Wait(ctx context.Context, after int64) error {
 		return fmt.Errorf("store: listen: %w", err)
 	}
 	// What came between the caller's last look and LISTEN sent no notification here.
-	q := queries{conn, d.Engine}
+	q := queries{conn, d.Engine, d.seals}
 	if head, _, err := q.FeedHead(ctx); err != nil || head > after {
 		return err
 	}

@@ -18,7 +18,8 @@ type KeyRecord struct {
 const keyColumns = credentialColumns + `, k.name, k.description, k.team_id, k.revoked_why, k.current_made_at, k.current_made_by,
 	k.previous_made_at, k.previous_made_by, k.flagged_at, k.flagged_why, k.made_by, k.created_at, k.updated_at`
 
-const keyFrom = " from service_keys k join credentials c on c.key_id = k.key_id "
+// What is shown of a key isn't sealed, its credential is: a row that was moved to another account finds none.
+const keyFrom = " from service_keys k join credentials c on c.key_id = k.key_id and c.account_id = k.account_id "
 
 func scanKey(s scanner) (KeyRecord, error) {
 	var c credentialScan

@@ -23,29 +23,55 @@ type Session struct {
 	SeenAt    time.Time // of the latest request, to within a minute
 	ProvedAt  time.Time // when the member last proved who they are
 	ExpiresAt time.Time // at the latest
+	Altered   bool      // changed by other means than Postern: it is nobody's
 }
 
-const sessionColumns = "id, hash, pepper, account_id, member_id, method, ip, user_agent, created_at, seen_at, proved_at, expires_at"
+func (x *Session) values() []any {
+	return []any{x.ID, x.Hash.Hash[:], int64(x.Hash.Pepper), x.AccountID, x.MemberID, x.Method, x.IP, x.UserAgent,
+		micros(x.CreatedAt), micros(x.SeenAt), micros(x.ProvedAt), micros(x.ExpiresAt)}
+}
 
-func scanSession(s scanner) (x Session, err error) {
+func (q *queries) scanSession(s scanner) (x Session, err error) {
 	var hash []byte
 	var pepper, created, seen, proved, expires int64
-	err = s.Scan(&x.ID, &hash, &pepper, &x.AccountID, &x.MemberID, &x.Method, &x.IP, &x.UserAgent, &created, &seen, &proved, &expires)
+	var m mark
+	err = s.Scan(append([]any{&x.ID, &hash, &pepper, &x.AccountID, &x.MemberID, &x.Method, &x.IP, &x.UserAgent, &created, &seen, &proved, &expires}, m.targets()...)...)
+	if err != nil {
+		return x, err
+	}
+	x.Altered = q.seals.broken(sessionsTable, []any{x.ID, hash, pepper, x.AccountID, x.MemberID, x.Method, x.IP, x.UserAgent, created, seen, proved, expires}, m)
 	copy(x.Hash.Hash[:], hash)
 	x.Hash.Pepper = uint8(pepper)
 	x.CreatedAt, x.SeenAt, x.ProvedAt, x.ExpiresAt = fromMicros(created), fromMicros(seen), fromMicros(proved), fromMicros(expires)
-	return x, err
+	return x, nil
+}
+
+func (q *queries) session(ctx context.Context, id string) (Session, error) {
+	return one(q.db.QueryRowContext(ctx, "select "+sessionsTable.list("")+" from sessions where id = $1", id), q.scanSession, "session")
+}
+
+// updateSession changes a session; an altered one isn't there.
+func (tx *Tx) updateSession(ctx context.Context, id string, change func(x *Session)) error {
+	x, err := tx.session(ctx, id)
+	if err != nil {
+		return err
+	}
+	if x.Altered {
+		return postern.Errorf(postern.CodeNotFound, "There is no such session.")
+	}
+	change(&x)
+	return tx.execOne(ctx, "session", sessionsTable.update(), tx.seals.seal(sessionsTable, x.values())...)
 }
 
 // SessionByHash reads a session by the hash of its text.
 func (q *queries) SessionByHash(ctx context.Context, hash [32]byte) (Session, error) {
-	return one(q.db.QueryRowContext(ctx, "select "+sessionColumns+" from sessions where hash = $1", hash[:]), scanSession, "session")
+	return one(q.db.QueryRowContext(ctx, "select "+sessionsTable.list("")+" from sessions where hash = $1", hash[:]), q.scanSession, "session")
 }
 
 // Sessions reads a member's sessions, newest first.
 func (q *queries) Sessions(ctx context.Context, m postern.MemberID) ([]Session, error) {
-	rows, err := q.db.QueryContext(ctx, "select "+sessionColumns+" from sessions where member_id = $1 order by created_at desc, id desc limit 200", m)
-	return collect(rows, err, scanSession)
+	rows, err := q.db.QueryContext(ctx, "select "+sessionsTable.list("")+" from sessions where member_id = $1 order by created_at desc, id desc limit 200", m)
+	return collect(rows, err, q.scanSession)
 }
 
 // InsertSession writes a new session, and forgets some that are over.
@@ -55,20 +81,21 @@ func (tx *Tx) InsertSession(ctx context.Context, x *Session) error {
 	if err != nil {
 		return err
 	}
-	return tx.exec(ctx, "insert session", "insert into sessions ("+sessionColumns+") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-		x.ID, x.Hash.Hash[:], int64(x.Hash.Pepper), x.AccountID, x.MemberID, x.Method, x.IP, x.UserAgent,
-		micros(x.CreatedAt), micros(x.SeenAt), micros(x.ProvedAt), micros(x.ExpiresAt))
+	return tx.exec(ctx, "insert session", sessionsTable.insert(), tx.seals.seal(sessionsTable, x.values())...)
 }
 
 // TouchSession notes that a session was seen.
 func (tx *Tx) TouchSession(ctx context.Context, id string, at time.Time) error {
-	return tx.exec(ctx, "touch session", "update sessions set seen_at = $2 where id = $1 and seen_at < $2", id, micros(at))
+	return tx.updateSession(ctx, id, func(x *Session) {
+		if x.SeenAt.Before(at) {
+			x.SeenAt = at
+		}
+	})
 }
 
 // RenewSession gives a session another text, and notes that its member proved who they are.
 func (tx *Tx) RenewSession(ctx context.Context, id string, hash postern.SecretHash, at time.Time) error {
-	return tx.execOne(ctx, "session", "update sessions set hash = $2, pepper = $3, proved_at = $4, seen_at = $4 where id = $1",
-		id, hash.Hash[:], int64(hash.Pepper), micros(at))
+	return tx.updateSession(ctx, id, func(x *Session) { x.Hash, x.ProvedAt, x.SeenAt = hash, at, at })
 }
 
 // EndSession removes a session of a member.
@@ -89,7 +116,7 @@ func (tx *Tx) EndSessions(ctx context.Context, m postern.MemberID, but string) (
 func (q *queries) MembersByEmail(ctx context.Context, email string) ([]postern.Member, error) {
 	rows, err := q.db.QueryContext(ctx, "select "+memberColumns+memberFrom+`
 		where m.email = $1 and m.removed_at = 0 order by m.created_at, m.id limit 4`, email)
-	return collect(rows, err, scanMember)
+	return collect(rows, err, q.scanMember)
 }
 
 // Password is what is kept of a member's password: its hash as a PHC string, and
@@ -98,17 +125,23 @@ type Password struct {
 	Hash      string
 	Length    int64
 	ChangedAt time.Time
+	Altered   bool // changed by other means than Postern: it fits nothing, and Hash is empty
 }
 
 // Password reads a member's password; the zero Password where they have none.
 func (q *queries) Password(ctx context.Context, m postern.MemberID) (p Password, err error) {
 	var at int64
-	err = q.db.QueryRowContext(ctx, "select hash, length, changed_at from passwords where member_id = $1", m).Scan(&p.Hash, &p.Length, &at)
+	var k mark
+	err = q.db.QueryRowContext(ctx, "select hash, length, changed_at, mac, mac_pepper from passwords where member_id = $1", m).
+		Scan(append([]any{&p.Hash, &p.Length, &at}, k.targets()...)...)
 	if err == sql.ErrNoRows {
 		return Password{}, nil
 	}
 	if err != nil {
 		return p, fmt.Errorf("store: read password: %w", err)
+	}
+	if q.seals.broken(passwordsTable, []any{m, p.Hash, p.Length, at}, k) {
+		return Password{Altered: true}, nil
 	}
 	p.ChangedAt = fromMicros(at)
 	return p, nil
@@ -116,14 +149,17 @@ func (q *queries) Password(ctx context.Context, m postern.MemberID) (p Password,
 
 // PutPassword writes a member's password.
 func (tx *Tx) PutPassword(ctx context.Context, m postern.MemberID, p Password) error {
-	return tx.exec(ctx, "put password", `insert into passwords (member_id, hash, length, changed_at) values ($1, $2, $3, $4)
-		on conflict (member_id) do update set hash = excluded.hash, length = excluded.length, changed_at = excluded.changed_at`,
-		m, p.Hash, p.Length, micros(p.ChangedAt))
+	return tx.exec(ctx, "put password", passwordsTable.put(), tx.seals.seal(passwordsTable, []any{m, p.Hash, p.Length, micros(p.ChangedAt)})...)
 }
 
 // RehashPassword replaces a hash by a stronger one of the same password.
 func (tx *Tx) RehashPassword(ctx context.Context, m postern.MemberID, old, hash string) error {
-	return tx.exec(ctx, "rehash password", "update passwords set hash = $3 where member_id = $1 and hash = $2", m, old, hash)
+	p, err := tx.Password(ctx, m)
+	if err != nil || p.Altered || p.Hash != old {
+		return err
+	}
+	p.Hash = hash
+	return tx.PutPassword(ctx, m, p)
 }
 
 // DeletePassword removes a member's password.

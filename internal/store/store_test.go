@@ -86,7 +86,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		_, err := store.OpenDB(t.Context(), target, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		_, err := store.OpenDB(t.Context(), target, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
 		if err == nil || !strings.Contains(err.Error(), "newer binary") {
 			t.Errorf("open = %v, want a refusal that names a newer binary", err)
 		}

@@ -73,6 +73,12 @@ func (a *accounts) put(acct *postern.Account, anew bool) {
 	to := a.at(a.number(acct.ID))
 	for {
 		old := to.facts.Load()
+		if acct.Altered {
+			// It counts as suspended; its revision is as little to be trusted as the rest.
+			if f.revision = 0; old != nil {
+				f.revision = old.revision
+			}
+		}
 		if old != nil && old.revision > f.revision && !anew {
 			return
 		}

@@ -63,8 +63,12 @@ func (m *members) put(f memberFacts, anew bool) {
 	defer m.mu.Unlock()
 	old := &m.list[m.numberLocked(f.id)]
 	// A change of the role leaves the member's own revision as it was.
-	if old.known && old.revision > f.revision && !anew {
+	if f.known && old.revision > f.revision && !anew {
 		return
+	}
+	if !f.known {
+		// Nothing in an altered record is true for certain, its revision included.
+		f.revision = old.revision
 	}
 	if old.removed != 0 {
 		f.removed = old.removed
@@ -106,6 +110,9 @@ func (m *members) ofRole(role postern.RoleID) (out []postern.MemberID) {
 
 // memberFacts works out what deciding needs of a member.
 func (v *Verifier) memberFacts(m *postern.Member) memberFacts {
+	if m.Altered {
+		return memberFacts{id: m.ID, role: m.Role.ID} // one of whom nothing is known has no key
+	}
 	return memberFacts{id: m.ID, account: m.AccountID, role: m.Role.ID, revision: m.Revision, known: true,
 		removed: postern.ToMicros(m.RemovedAt), may: v.permissions(m.Can)}
 }

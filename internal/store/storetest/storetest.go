@@ -13,6 +13,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver that makes the schemas
 
+	"postern.dev/postern"
 	"postern.dev/postern/internal/store"
 )
 
@@ -36,12 +37,22 @@ func Targets(t *testing.T, test func(t *testing.T, target string)) {
 // Open opens a target's main records for the length of a test.
 func Open(t testing.TB, target string) *store.DB {
 	t.Helper()
-	db, err := store.OpenDB(t.Context(), target, slog.New(slog.DiscardHandler))
+	db, err := store.OpenDB(t.Context(), target, Pepper(t), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
 	return db
+}
+
+// Pepper seals the rows of every test's database, so that one can be opened again.
+func Pepper(t testing.TB) *postern.Pepper {
+	t.Helper()
+	p, err := postern.ParsePepper("1:" + strings.Repeat("cG9zdGVy", 5) + "bmU=")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // SQLite is the path of a database file that isn't there yet.

@@ -19,7 +19,9 @@ create table accounts (
   suspended_at bigint not null,
   daily_limit bigint not null,
   created_at bigint not null,
-  revision bigint not null
+  revision bigint not null,
+  mac bytea not null,
+  mac_pepper bigint not null
 );
 
 create table roles (
@@ -31,6 +33,8 @@ create table roles (
   grants text not null,
   created_at bigint not null,
   revision bigint not null,
+  mac bytea not null,
+  mac_pepper bigint not null,
   unique (account_id, name)
 );
 
@@ -43,7 +47,9 @@ create table members (
   scopes text,
   created_at bigint not null,
   removed_at bigint not null,
-  revision bigint not null
+  revision bigint not null,
+  mac bytea not null,
+  mac_pepper bigint not null
 );
 create unique index members_email on members (account_id, email) where removed_at = 0;
 create index members_role on members (role_id);
@@ -133,7 +139,9 @@ create table single_use (
   pepper bigint not null,
   created_at bigint not null,
   expires_at bigint not null,
-  used_at bigint not null
+  used_at bigint not null,
+  mac bytea not null,
+  mac_pepper bigint not null
 );
 create index single_use_member on single_use (member_id);
 

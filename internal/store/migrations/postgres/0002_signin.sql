@@ -13,7 +13,9 @@ create table sessions (
   created_at bigint not null,
   seen_at bigint not null,
   proved_at bigint not null,
-  expires_at bigint not null
+  expires_at bigint not null,
+  mac bytea not null,
+  mac_pepper bigint not null
 );
 create index sessions_member on sessions (member_id, created_at, id);
 create index sessions_age on sessions (expires_at);
@@ -22,7 +24,9 @@ create table passwords (
   member_id text not null primary key references members (id),
   hash text not null,
   length bigint not null,
-  changed_at bigint not null
+  changed_at bigint not null,
+  mac bytea not null,
+  mac_pepper bigint not null
 );
 
 create table totps (
@@ -30,7 +34,9 @@ create table totps (
   secret bytea not null,
   pepper bigint not null,
   last_step bigint not null,
-  created_at bigint not null
+  created_at bigint not null,
+  mac bytea not null,
+  mac_pepper bigint not null
 );
 
 create table passkeys (
@@ -39,7 +45,9 @@ create table passkeys (
   name text not null,
   body text not null,
   created_at bigint not null,
-  used_at bigint not null
+  used_at bigint not null,
+  mac bytea not null,
+  mac_pepper bigint not null
 );
 create index passkeys_member on passkeys (member_id, created_at, id);
 
@@ -59,6 +67,8 @@ create table identities (
   member_id text not null references members (id),
   created_at bigint not null,
   used_at bigint not null,
+  mac bytea not null,
+  mac_pepper bigint not null,
   primary key (account_id, issuer, subject)
 );
 create index identities_member on identities (member_id);

@@ -19,7 +19,9 @@ create table accounts (
   suspended_at integer not null,
   daily_limit integer not null,
   created_at integer not null,
-  revision integer not null
+  revision integer not null,
+  mac blob not null,
+  mac_pepper integer not null
 ) strict;
 
 create table roles (
@@ -31,6 +33,8 @@ create table roles (
   grants text not null,
   created_at integer not null,
   revision integer not null,
+  mac blob not null,
+  mac_pepper integer not null,
   unique (account_id, name)
 ) strict;
 
@@ -43,7 +47,9 @@ create table members (
   scopes text,
   created_at integer not null,
   removed_at integer not null,
-  revision integer not null
+  revision integer not null,
+  mac blob not null,
+  mac_pepper integer not null
 ) strict;
 create unique index members_email on members (account_id, email) where removed_at = 0;
 create index members_role on members (role_id);
@@ -133,7 +139,9 @@ create table single_use (
   pepper integer not null,
   created_at integer not null,
   expires_at integer not null,
-  used_at integer not null
+  used_at integer not null,
+  mac blob not null,
+  mac_pepper integer not null
 ) strict;
 create index single_use_member on single_use (member_id);
 

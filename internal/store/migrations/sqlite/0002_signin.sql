@@ -13,7 +13,9 @@ create table sessions (
   created_at integer not null,
   seen_at integer not null,
   proved_at integer not null,
-  expires_at integer not null
+  expires_at integer not null,
+  mac blob not null,
+  mac_pepper integer not null
 ) strict;
 create index sessions_member on sessions (member_id, created_at, id);
 create index sessions_age on sessions (expires_at);
@@ -22,7 +24,9 @@ create table passwords (
   member_id text not null primary key references members (id),
   hash text not null,
   length integer not null,
-  changed_at integer not null
+  changed_at integer not null,
+  mac blob not null,
+  mac_pepper integer not null
 ) strict;
 
 create table totps (
@@ -30,7 +34,9 @@ create table totps (
   secret blob not null,
   pepper integer not null,
   last_step integer not null,
-  created_at integer not null
+  created_at integer not null,
+  mac blob not null,
+  mac_pepper integer not null
 ) strict;
 
 create table passkeys (
@@ -39,7 +45,9 @@ create table passkeys (
   name text not null,
   body text not null,
   created_at integer not null,
-  used_at integer not null
+  used_at integer not null,
+  mac blob not null,
+  mac_pepper integer not null
 ) strict;
 create index passkeys_member on passkeys (member_id, created_at, id);
 
@@ -59,6 +67,8 @@ create table identities (
   member_id text not null references members (id),
   created_at integer not null,
   used_at integer not null,
+  mac blob not null,
+  mac_pepper integer not null,
   primary key (account_id, issuer, subject)
 ) strict;
 create index identities_member on identities (member_id);

@@ -107,6 +107,7 @@ func TestNobodyGetsWhatTheyLack(t *testing.T) {
 			at("rotate by default", "POST", key(wide.ID)+"/rotate", ``, W),
 			at("rotate and replace", "POST", key(wide.ID)+"/rotate", `{"grace":"24h","replace":true}`, W),
 			at("start again", "POST", key(turning.ID)+"/rotate", `{"grace":"1h","replace":true}`, W),
+			at("the old secret without a deadline", "POST", key(turning.ID)+"/rotation/cancel", ``, W),
 			at("recover someone's rotation", "POST", key(turning.ID)+"/rotate", `{"grace":"1h"}`, W, "Idempotency-Key", "supers"),
 			at("promote oneself", "PATCH", "/v1/members/"+lee.Member.ID, `{"roleId":"super_admin"}`, "**"),
 			at("become a key manager", "PATCH", "/v1/members/"+lee.Member.ID, `{"roleId":"key_manager"}`, "*"),

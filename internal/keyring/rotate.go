@@ -115,14 +115,16 @@ func recoverable(rec *store.KeyRecord, first *store.Idempotent, in Rotation, pen
 
 // FinishRotation ends the previous secret now.
 func (kr *Keyring) FinishRotation(ctx context.Context, by postern.Actor, id postern.KeyID, revision int64) (Made, error) {
-	return kr.endRotation(ctx, by, id, revision, "service_key.rotation.finish", func(c *change, rec *store.KeyRecord) {
+	return kr.endRotation(ctx, by, id, revision, "service_key.rotation.finish", "", func(c *change, rec *store.KeyRecord) {
 		rec.Row.PreviousUntil = c.now
 	})
 }
 
-// CancelRotation voids the successor; the previous secret becomes the current one again.
+// CancelRotation voids the successor; the previous secret becomes the current one
+// again, and has no deadline any more. That lengthens its life, so the member must
+// hold the key's scopes.
 func (kr *Keyring) CancelRotation(ctx context.Context, by postern.Actor, id postern.KeyID, revision int64) (Made, error) {
-	return kr.endRotation(ctx, by, id, revision, "service_key.rotation.cancel", func(c *change, rec *store.KeyRecord) {
+	return kr.endRotation(ctx, by, id, revision, "service_key.rotation.cancel", "cancel this rotation, which would give the old secret a life without a deadline", func(c *change, rec *store.KeyRecord) {
 		// The voided one is kept as the previous, long over, so that its use can be named.
 		rec.Row.Current, rec.Row.Previous = rec.Row.Previous, rec.Row.Current
 		rec.Key.Current, rec.Key.Previous = rec.Key.Previous, rec.Key.Current
@@ -130,14 +132,26 @@ func (kr *Keyring) CancelRotation(ctx context.Context, by postern.Actor, id post
 	})
 }
 
-func (kr *Keyring) endRotation(ctx context.Context, by postern.Actor, id postern.KeyID, revision int64, action string, end func(*change, *store.KeyRecord)) (made Made, err error) {
+// endRotation ends a rotation; gives says what more than that it does, for which
+// the member must hold the key's scopes.
+func (kr *Keyring) endRotation(ctx context.Context, by postern.Actor, id postern.KeyID, revision int64, action, gives string, end func(*change, *store.KeyRecord)) (made Made, err error) {
 	made.Seq, err = kr.change(ctx, by, action, string(id), func(c *change) error {
-		if _, err := c.member(postern.PermKeysWrite); err != nil {
+		m, err := c.member(postern.PermKeysWrite)
+		if err != nil {
 			return err
 		}
 		rec, err := c.liveKey(id, revision)
 		if err != nil {
 			return err
+		}
+		if gives != "" {
+			known, err := kr.known(ctx, c)
+			if err != nil {
+				return err
+			}
+			if err := contain(m, rec.Row.Scopes, known, gives); err != nil {
+				return err
+			}
 		}
 		if !rec.Key.Rotating(c.now) {
 			return postern.Errorf(postern.CodeConflict, "The key %q is not being rotated: it has one secret.", rec.Key.Name)

@@ -16,6 +16,7 @@ const (
 	BugWidenFreely     Bug = "widening the networks needs no scopes"
 	BugResumeFreely    Bug = "resuming needs no scopes"
 	BugRotateFreely    Bug = "rotating needs no scopes"
+	BugCancelFreely    Bug = "cancelling a rotation needs no scopes"
 	BugNamesStayTaken  Bug = "the name of an ended key stays taken"
 	BugPersonalFrozen  Bug = "a personal key keeps the rights that its member had"
 	BugLastAdminGoes   Bug = "the last super admin can go"
@@ -45,7 +46,7 @@ const (
 func Bugs() []Bug {
 	return []Bug{
 		BugStarIsAll, BugPrefixIsLoose, BugGraceLingers, BugExpiryLingers, BugVoidedLives, BugLengthenFreely,
-		BugWidenFreely, BugResumeFreely, BugRotateFreely, BugNamesStayTaken, BugPersonalFrozen, BugLastAdminGoes,
+		BugWidenFreely, BugResumeFreely, BugRotateFreely, BugCancelFreely, BugNamesStayTaken, BugPersonalFrozen, BugLastAdminGoes,
 		BugFirstWayOnly, BugAnyScopeOpens, BugNetworksIgnored, BugForeignFound, BugNeverFlagged, BugRetryMintsAgain,
 		BugGraceForever, BugRevokedLives, BugPausedWorks, BugContainedByThePast, BugImplicitForAll, BugDayHasOneMore,
 		BugDayIsUTC, BugBurstHasOneMore, BugNetworkOneBitWider, BugEditKeepsScopes, BugKeyIsMember, BugSuspendedActs,

@@ -115,9 +115,13 @@ func (w *World) Finish(by Actor, k *Key, revision int64) Refusal {
 	return r
 }
 
-// Cancel voids the successor; the previous secret is the current one again.
+// Cancel voids the successor; the previous secret is the current one again. It
+// had a deadline and has none then, so the member must hold the key's scopes.
 func (w *World) Cancel(by Actor, k *Key, revision int64) Refusal {
 	r := w.endRotation(by, k, revision)
+	if w.sees(by, k) && !slices.Contains(r.Codes, Forbidden) && w.Bug != BugCancelFreely {
+		r.addMissing(w.lacks(by.Member, k.Scopes))
+	}
 	if r.None() {
 		if w.Bug != BugVoidedLives {
 			k.Current = k.Previous

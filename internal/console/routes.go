@@ -34,7 +34,7 @@ func (c *Console) routes() []route {
 	for _, some := range [][]route{
 		c.shellRoutes(),
 		c.keysRoutes(),
-		c.connectRoutes(), c.waitingRoutes(),
+		c.createRoutes(), c.connectRoutes(), c.waitingRoutes(),
 		c.signinRoutes(), c.joinRoutes(), c.confirmRoutes(),
 		c.meRoutes(), c.meKeysRoutes(),
 	} {

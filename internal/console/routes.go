@@ -33,7 +33,7 @@ func (c *Console) routes() []route {
 	var all []route
 	for _, some := range [][]route{
 		c.shellRoutes(),
-		c.keysRoutes(),
+		c.keysRoutes(), c.keyRoutes(),
 		c.createRoutes(), c.connectRoutes(), c.waitingRoutes(),
 		c.signinRoutes(), c.joinRoutes(), c.confirmRoutes(),
 		c.meRoutes(), c.meKeysRoutes(),

@@ -193,3 +193,19 @@ func TestSetupLink(t *testing.T) {
 	}
 	s.stop()
 }
+
+// After a crash a revocation is in force everywhere at once: nobody else decides.
+func TestReceiptAfterCrash(t *testing.T) {
+	p := place{data: t.TempDir()}
+	pak := p.setup(t)
+	s := start(t, p.data, "serve")
+	var made api.ChangedKey
+	s.as(pak).must(t, 201, &made, "POST", "/v1/service-keys", api.NewServiceKey{Name: "k"})
+	s.kill()
+	s = start(t, p.data, "serve")
+	s.as(pak).must(t, 200, &made, "POST", "/v1/service-keys/"+made.ID+"/revoke", nil)
+	if made.Receipt == nil || made.Receipt.Effective != api.EffectiveEverywhere {
+		t.Errorf("the receipt after a crash is %+v, want everywhere", made.Receipt)
+	}
+	s.stop()
+}

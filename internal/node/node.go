@@ -100,6 +100,9 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if n.DB, err = store.OpenDB(ctx, n.target("postern.db"), n.Pepper, cfg.Log); err != nil {
 		return nil, err
 	}
+	if err := n.forgetCrashed(ctx); err != nil {
+		return nil, err
+	}
 	if err := checkPepper(ctx, n.DB, n.Pepper); err != nil {
 		return nil, err
 	}
@@ -107,6 +110,25 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	return n, n.openDoors()
+}
+
+// forgetCrashed drops the leases of processes that crashed here. This one holds
+// the lock of the directory, and so none of them decides any more; without this,
+// every revocation would wait for them until their leases run out.
+func (n *Node) forgetCrashed(ctx context.Context) error {
+	if n.DB.Engine != store.SQLite {
+		return nil
+	}
+	leases, _, err := n.DB.Leases(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range leases {
+		if err := n.DB.DropLease(ctx, l.Node); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // target is where a database is: a file in the data directory, or the one PostgreSQL server.

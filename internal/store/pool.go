@@ -58,6 +58,7 @@ type PoolConfig struct {
 type Pool struct {
 	Engine Engine
 	r, w   *sql.DB
+	conns  *pgxpool.Pool // what r and w are made of on PostgreSQL; closing those doesn't close it
 	broken atomic.Bool
 }
 
@@ -180,7 +181,7 @@ func openPostgres(ctx context.Context, cfg PoolConfig) (*Pool, error) {
 		pool.Close()
 		return nil, fmt.Errorf("store: reach PostgreSQL: %w", err)
 	}
-	return &Pool{Engine: Postgres, r: db, w: db}, nil
+	return &Pool{Engine: Postgres, r: db, w: db, conns: pool}, nil
 }
 
 func (p *Pool) migrate(ctx context.Context, cfg PoolConfig) error {
@@ -227,7 +228,9 @@ func (p *Pool) Close() error {
 		p.w.Exec("pragma optimize")
 		return errors.Join(p.r.Close(), p.w.Close())
 	}
-	return p.w.Close()
+	err := p.w.Close()
+	p.conns.Close()
+	return err
 }
 
 // Read is for queries outside a transaction that change nothing.

@@ -1,0 +1,44 @@
+package store_test
+
+import (
+	"database/sql"
+	"log/slog"
+	"testing"
+	"time"
+
+	"postern.dev/postern/internal/store"
+	"postern.dev/postern/internal/store/storetest"
+)
+
+// TestCloseLeavesNoConnection: a server's connections are few, and a closed
+// database keeps none.
+func TestCloseLeavesNoConnection(t *testing.T) {
+	target := storetest.Postgres(t)
+	watch, err := sql.Open("pgx", target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Close()
+	db, err := store.OpenDB(t.Context(), target+"&application_name=closes", nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := func() (n int) {
+		if err := watch.QueryRowContext(t.Context(), "select count(*) from pg_stat_activity where application_name = 'closes'").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if count() == 0 {
+		t.Fatal("an open database has no connection that could be seen")
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// The server notices that a client went a moment after it did.
+	for end := time.Now().Add(5 * time.Second); count() > 0; {
+		if time.Now().After(end) {
+			t.Fatalf("%d connections are left", count())
+		}
+	}
+}

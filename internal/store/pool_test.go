@@ -3,6 +3,7 @@ package store_test
 import (
 	"database/sql"
 	"log/slog"
+	"os"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 // database keeps none.
 func TestCloseLeavesNoConnection(t *testing.T) {
 	target := storetest.Postgres(t)
-	watch, err := sql.Open("pgx", target)
+	watch, err := sql.Open("pgx", os.Getenv(storetest.Env))
 	if err != nil {
 		t.Fatal(err)
 	}

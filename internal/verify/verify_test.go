@@ -282,6 +282,44 @@ func TestTampered(t *testing.T) {
 	}
 }
 
+// An altered member's personal access keys and an altered account's credentials
+// are refused, whatever revision was written beside the rest, also by a node that
+// starts then; they work again once the record is as it was.
+func TestAlteredMemberAndAccount(t *testing.T) {
+	w := newWorld(t)
+	personal, _ := w.keyOf(postern.SecretPersonal, postern.KindPersonal, func(r *postern.CredentialRow) { r.MemberID, r.Scopes = member, []postern.Scope{"postern.*"} })
+	secret, _ := w.key()
+	for _, revision := range []int64{-9, 1 << 40} {
+		m := w.store.members[member]
+		bad := m
+		bad.Altered, bad.Revision, bad.RemovedAt = true, revision, t0
+		refused := func(req *verify.Request, want postern.Reason) {
+			t.Helper()
+			w.want(req, want)
+			later := w.node()
+			if err := later.Renew(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if d := verifyWith(t, later, req); d.Reason != want {
+				t.Errorf("a node that starts now says %s, want %s", d.Reason, want)
+			}
+		}
+		w.want(get(personal, "GET", "/keys"), postern.ReasonAllowed)
+		w.catchUp(w.store.commit(postern.ChangeMember, string(member), func() { w.store.members[member] = bad }))
+		refused(get(personal, "GET", "/keys"), postern.ReasonRevoked)
+		w.catchUp(w.store.commit(postern.ChangeMember, string(member), func() { w.store.members[member] = m }))
+		w.want(get(personal, "GET", "/keys"), postern.ReasonAllowed)
+
+		a := w.store.accounts[account]
+		worse := a
+		worse.Altered, worse.Revision, worse.SuspendedAt = true, revision, t0
+		w.catchUp(w.store.commit(postern.ChangeAccount, string(account), func() { w.store.accounts[account] = worse }))
+		refused(get(secret, "GET", "/deals"), postern.ReasonAccountSuspended)
+		w.catchUp(w.store.commit(postern.ChangeAccount, string(account), func() { w.store.accounts[account] = a }))
+		w.want(get(secret, "GET", "/deals"), postern.ReasonAllowed)
+	}
+}
+
 func TestOldRowIsNotReplayed(t *testing.T) {
 	w := newWorld(t)
 	secret, row := w.key(func(r *postern.CredentialRow) { r.Scopes = []postern.Scope{"deals.read", "deals.write"} })

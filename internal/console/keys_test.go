@@ -133,7 +133,7 @@ func TestKeyList(t *testing.T) {
 		b.get("/keys").want(200, "6 keys").not("brand-newer")
 
 		v := w.login(w.member("vera@example.com", "Vera", postern.RoleViewer))
-		v.get("/keys").want(200, "stock-levels-to-erp").not("Actions for", "With the chosen keys", "Pause it")
+		v.get("/keys").want(200, "stock-levels-to-erp").not("Pause…", "Delete…", "Rotate secret…", "With the chosen keys", "Pause it")
 		v.get("/keys/bulk?action=pause&id="+string(keys["deals-sync-warehouse"].ID)).want(403, "You cannot pause or end keys", "Stop keys")
 		v.post("/keys/bulk/pause", "id", string(keys["deals-sync-warehouse"].ID)).want(403, "You cannot pause or end keys")
 	})

@@ -66,8 +66,16 @@ document.addEventListener('toggle', (e) => {
   if (pop.getBoundingClientRect().bottom > innerHeight && d.getBoundingClientRect().top > pop.offsetHeight + 60) pop.classList.add('up');
 }, true);
 
-// Keys. None fires inside a field, nor while a dialog is open.
+// Keys. None fires inside a field, nor while a dialog is open, and each can be turned off.
 let after = '';
+const off = new Set((/(?:^|; )postern_shortcuts=([^;]*)/.exec(document.cookie)?.[1] ?? '').split('.').filter(Boolean).map(decodeURIComponent));
+for (const box of $$('[data-shortcut]')) {
+  box.checked = !off.has(box.dataset.shortcut);
+  box.addEventListener('change', () => {
+    if (box.checked) off.delete(box.dataset.shortcut); else off.add(box.dataset.shortcut);
+    remember('postern_shortcuts', [...off].join('.'));
+  });
+}
 document.addEventListener('keydown', (e) => {
   if (e.key === 'Escape') {
     for (const d of $$('details.menu[open]')) { d.open = false; $('summary', d).focus(); }
@@ -79,9 +87,10 @@ document.addEventListener('keydown', (e) => {
   after = '';
   if (was === 'g') {
     const to = { k: '/keys', a: '/activity', m: '/migration' }[e.key];
-    if (to && $(`.nav a[href="${to}"]`)) location.assign(to);
+    if (to && !off.has(`g${e.key}`) && $(`.nav a[href="${to}"]`)) location.assign(to);
     return;
   }
+  if (off.has({ '/': 'find', '?': 'list' }[e.key] ?? e.key)) return;
   switch (e.key) {
     case '/': { const q = $('[data-slash]') || $('#find'); if (q) { e.preventDefault(); q.focus(); q.select(); } break; }
     case 'g': after = 'g'; break;
@@ -90,16 +99,22 @@ document.addEventListener('keydown', (e) => {
   }
 });
 
-// Search never takes a whole secret.
+// Search never takes a secret, ours or another's, whole or in part: the server has the same rule.
+const secretForms = [/[a-z0-9]_[a-z]{1,5}_[0-9A-Za-z]{16}_[0-9A-Za-z]/, /\bpat-[a-z]{2}\d-[0-9a-f-]{8,}/i, /\beyJ[\w-]{10,}\./i, /\b(?:sk|rk|ghp|gho|ghs|glpat|xox[abps])[-_][\w-]{16,}/i,
+  /\bbearer\s+\S{8,}/i, /\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/i, /[0-9A-Za-z]{40,}/];
+const secret = (text) => secretForms.some((form) => form.test(text));
 for (const f of $$('[data-search]')) {
+  if (f.dataset.search) $('input[name=q]', f).addEventListener('focus', () => { import(f.dataset.search); }, { once: true });
   f.addEventListener('submit', (e) => {
     const q = $('input[name=q]', f);
-    if (!/[a-z][a-z0-9]{1,15}_[a-z]{2,4}_[0-9A-Za-z]{16}_[0-9A-Za-z]{20,}/.test(q.value)) return;
+    if (!secret(q.value)) return;
     e.preventDefault();
     q.value = '';
     say('That looks like a secret. We did not send it anywhere. Search with its last 4 characters.');
   });
 }
+
+for (const b of $$('.js-btn[hidden]')) b.hidden = !b.dataset.dialog;
 
 // Dialogs. What opens one leads to a page that asks the same, without scripts.
 document.addEventListener('click', (e) => {
@@ -194,7 +209,7 @@ export function charts(root = document) {
   }
 }
 charts();
-globalThis.postern = { say, times, charts };
+globalThis.postern = { say, times, charts, secret };
 
 // Two minutes before the session ends, one press keeps it.
 const idle = Number(document.body.dataset.idle);

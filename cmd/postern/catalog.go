@@ -1,19 +1,22 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/catalog"
 	"postern.dev/postern/internal/cli"
+	"postern.dev/postern/internal/cli/screen"
 )
 
 // documents are the flags with which OpenAPI documents are read.
 type documents struct {
-	upstream, overlay, scopes, base string
+	overlay, scopes, base string
 }
 
 func (d *documents) flags(c *cobra.Command) {
@@ -38,7 +41,7 @@ func (d *documents) read(cmd *cobra.Command, files []string) (*catalog.Catalog, 
 			return nil, nil, err
 		}
 		if opts.Overlay, err = catalog.ParseOverlay(cmd.Context(), src); err != nil {
-			return nil, nil, err
+			return nil, nil, unsound(err)
 		}
 	}
 	var sources []catalog.Source
@@ -49,7 +52,16 @@ func (d *documents) read(cmd *cobra.Command, files []string) (*catalog.Catalog, 
 		}
 		sources = append(sources, src)
 	}
-	return catalog.Parse(cmd.Context(), sources, opts)
+	cat, report, err := catalog.Parse(cmd.Context(), sources, opts)
+	return cat, report, unsound(err)
+}
+
+// unsound ends a command as one that found something wrong with a document, where that is what err says.
+func unsound(err error) error {
+	if errors.Is(err, postern.CodeInvalid) || errors.Is(err, postern.CodeTooLarge) {
+		return cli.Fail("conflict", err)
+	}
+	return err
 }
 
 func catalogCheckCommand() *cobra.Command {
@@ -57,14 +69,14 @@ func catalogCheckCommand() *cobra.Command {
 	var strict, operations bool
 	c := &cobra.Command{
 		Use:   "check FILE…",
-		Short: "Read OpenAPI documents and say what Postern would make of them",
+		Short: "Read OpenAPI documents and say what they open",
 		Long: "Read the OpenAPI documents of one upstream, and print its operations and scopes, and what is\n" +
 			"uncovered, in conflict, undeclared or unused. No server is needed, and nothing is changed.\n\n" +
 			"The exit status is 6 where something would be unsafe: templates that can't be told apart, or\n" +
 			"places that access depends on and that can't be understood. With --strict it is 6 too where an\n" +
 			"operation is denied to everyone, or a scope is used and declared nowhere.",
 		Example: "  postern catalog check openapi.yaml\n  postern catalog check --scopes any xero_*.yaml --operations",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    cli.AtLeast("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cat, report, err := docs.read(cmd, args)
 			if err != nil {
@@ -91,12 +103,12 @@ func catalogDiffCommand() *cobra.Command {
 	var docs documents
 	c := &cobra.Command{
 		Use:   "diff OLD NEW",
-		Short: "Say what opens and what closes between two versions of an OpenAPI document",
+		Short: "Say what differs between two versions of a document",
 		Long: "Compare two versions of an OpenAPI document: which operations are new, gone or different, and\n" +
 			"which scopes open or close them. For the keys that it would touch on a server, use\n" +
 			"\"postern catalog load --dry-run\".",
 		Example: "  postern catalog diff openapi-2026-03.yaml openapi-2026-09.yaml",
-		Args:    cobra.ExactArgs(2),
+		Args:    cli.Exactly("OLD", "NEW"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			before, _, err := docs.read(cmd, args[:1])
 			if err != nil {
@@ -197,7 +209,13 @@ func printDiff(w io.Writer, d *catalog.Diff) {
 		return
 	}
 	for i := range d.Operations {
-		fmt.Fprintln(w, cli.Clean(d.Operations[i].String()))
+		c := &d.Operations[i]
+		fmt.Fprintf(w, "%-7s %-6s %s\n", changeWord(c.Before == nil, c.After == nil), c.Op().Method, cli.Clean(c.Op().Path))
+		if c.BecomesPublic {
+			tellOpening(w, "needs no credential now")
+		}
+		tellOpening(w, "opened by", c.Opens...)
+		tellOpening(w, "no longer opened by", c.Closes...)
 	}
 	for _, s := range d.Scopes {
 		switch {
@@ -209,6 +227,31 @@ func printDiff(w io.Writer, d *catalog.Diff) {
 			fmt.Fprintf(w, "changed scope %s\n", s.After.Name)
 		}
 	}
+}
+
+// tellOpening says which scopes open or close an operation, in lines that fit.
+func tellOpening(w io.Writer, what string, scopes ...postern.Scope) {
+	if len(scopes) == 0 && !strings.HasPrefix(what, "needs") {
+		return
+	}
+	words := make([]string, len(scopes))
+	for i, s := range scopes {
+		words[i] = string(s)
+	}
+	for _, line := range screen.Wrap(cli.Clean(what+" "+strings.Join(words, ", ")), 80-15) {
+		fmt.Fprintf(w, "%15s%s\n", "", line)
+	}
+}
+
+// changeWord is what happened to an operation or a scope.
+func changeWord(isNew, isGone bool) string {
+	switch {
+	case isNew:
+		return "new"
+	case isGone:
+		return "gone"
+	}
+	return "changed"
 }
 
 // The JSON of catalog check and catalog diff.
@@ -290,18 +333,9 @@ func diffJSON(d *catalog.Diff) any {
 		Operations []diffRow `json:"operations"`
 		Scopes     []diffRow `json:"scopes"`
 	}{[]diffRow{}, []diffRow{}}
-	change := func(isNew, isGone bool) string {
-		switch {
-		case isNew:
-			return "new"
-		case isGone:
-			return "gone"
-		}
-		return "changed"
-	}
 	for i := range d.Operations {
 		c := &d.Operations[i]
-		out.Operations = append(out.Operations, diffRow{Change: change(c.Before == nil, c.After == nil), Method: c.Op().Method, Path: c.Op().Path,
+		out.Operations = append(out.Operations, diffRow{Change: changeWord(c.Before == nil, c.After == nil), Method: c.Op().Method, Path: c.Op().Path,
 			Opens: c.Opens, Closes: c.Closes, Public: c.BecomesPublic})
 	}
 	for _, s := range d.Scopes {
@@ -311,7 +345,7 @@ func diffJSON(d *catalog.Diff) any {
 		} else {
 			name = s.Before.Name
 		}
-		out.Scopes = append(out.Scopes, diffRow{Change: change(s.Before == nil, s.After == nil), Scope: name})
+		out.Scopes = append(out.Scopes, diffRow{Change: changeWord(s.Before == nil, s.After == nil), Scope: name})
 	}
 	return out
 }

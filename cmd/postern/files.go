@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"postern.dev/postern/internal/catalog"
+	"postern.dev/postern/internal/cli"
 )
 
 // maxDocument is the largest OpenAPI document that is read.
@@ -17,7 +19,7 @@ func readSource(name string) (catalog.Source, error) {
 	if name != "-" {
 		var err error
 		if f, err = os.Open(name); err != nil {
-			return catalog.Source{}, err
+			return catalog.Source{}, cli.Fail("not_found", fmt.Errorf("the document %s can't be read: %w", name, errors.Unwrap(err)))
 		}
 		defer f.Close()
 	}

@@ -14,7 +14,7 @@ func statusCell(a api.Call) screen.Cell {
 	switch {
 	case a.Status == 0 && a.Allowed:
 		return screen.Cell{Text: "ok", Tone: screen.Good}
-	case a.Status == 0:
+	case a.Status < 400 && !a.Allowed: // the answer to a question: no
 		return screen.Cell{Text: "no", Tone: screen.Caution}
 	case a.Status >= 500:
 		return screen.Cell{Text: strconv.Itoa(a.Status), Tone: screen.Bad}
@@ -64,7 +64,7 @@ func callsTable(s *screen.Screen, calls []api.Call, name func(api.Call) string) 
 			form = "01-02 15:04:05"
 		}
 	}
-	t := &screen.Table{Columns: []screen.Column{{Title: "TIME"}, {Title: "ST"}, {Title: "KEY", Min: 12}, {Title: "METHOD", Drop: 1}, {Title: "PATH", Min: 14}, {Title: "RESULT", Min: 8}}}
+	t := &screen.Table{Columns: []screen.Column{{Title: "TIME"}, {Title: "ST"}, {Title: "KEY", Min: 12}, {Title: "METHOD", Drop: 1}, {Title: "PATH", Min: 14, Middle: true}, {Title: "RESULT", Min: 8, Middle: true}}}
 	for _, a := range calls {
 		t.Row(s.In(a.At).Format(form), statusCell(a), name(a), a.Method, callPath(a), callEnd(a))
 	}
@@ -84,12 +84,12 @@ const (
 // callLine is a call in one line that fits the screen.
 func callLine(s *screen.Screen, a api.Call, name string) string {
 	status, end := statusCell(a), callEnd(a)
-	endText := screen.Cut(screen.Clean(end.Text), lineEnd)
+	endText := screen.CutMiddle(screen.Clean(end.Text), lineEnd)
 	room := min(s.Width, lineMost) - lineTime - lineStatus - lineKey - lineMethod - 5*2
 	if room < linePath+screen.Width(endText) {
-		endText = screen.Cut(endText, max(room-linePath, 0))
+		endText = screen.CutMiddle(endText, max(room-linePath, 0))
 	}
-	path := screen.Cut(screen.Clean(callPath(a)), max(room-screen.Width(endText), 1))
+	path := screen.CutMiddle(screen.Clean(callPath(a)), max(room-screen.Width(endText), 1))
 	fill := max(0, room-screen.Width(path)-screen.Width(endText))
 	text := strings.Join([]string{
 		s.Paint(screen.Faint, s.In(a.At).Format("15:04:05")),

@@ -87,8 +87,16 @@ func (c *call) memberNames() map[string]string {
 	return names
 }
 
+// orID is a member's name, or the id where the name isn't known.
+func orID(names map[string]string, id string) string {
+	if name := names[id]; name != "" {
+		return name
+	}
+	return id
+}
+
 func auditTable(s *screen.Screen, entries []api.AuditEntry, names map[string]string) *screen.Table {
-	t := &screen.Table{Columns: []screen.Column{{Title: "WHEN"}, {Title: "WHO", Min: 12}, {Title: "WHAT", Min: 16}, {Title: "TO WHAT", Min: 12}, {Title: "RESULT"}, {Title: "WHY", Min: 10, Drop: 1}}}
+	t := &screen.Table{Columns: []screen.Column{{Title: "WHEN"}, {Title: "WHO", Min: 10}, {Title: "WHAT"}, {Title: "TO WHAT", Min: 12}, {Title: "RESULT"}, {Title: "WHY", Min: 10, Drop: 1}}}
 	for _, e := range entries {
 		result := screen.Cell{Text: e.Result, Tone: screen.Good}
 		if e.Result != "ok" {
@@ -129,6 +137,13 @@ func (a *app) auditExport() *cobra.Command {
 	return cmd
 }
 
+func entries(n int) string {
+	if n == 1 {
+		return "1 entry"
+	}
+	return screen.Number(int64(n)) + " entries"
+}
+
 func exportAudit(c *call) (err error) {
 	q, err := c.auditQuery()
 	if err != nil {
@@ -164,6 +179,6 @@ func exportAudit(c *call) (err error) {
 	if err = errors.Join(err, buf.Flush()); err != nil {
 		return err
 	}
-	c.Notef("%d entries.", n)
+	c.Notef("%s.", entries(n))
 	return nil
 }

@@ -52,7 +52,7 @@ func showCatalog(c *call) error {
 		title = ": " + title
 	}
 	c.Printf("%s, version %d%s\n", screen.Clean(cat.Upstream), cat.Version, screen.Clean(title))
-	t := &screen.Table{Columns: []screen.Column{{Title: "METHOD"}, {Title: "PATH", Min: 24}, {Title: "OPENED BY", Min: 16}, {Title: "NAME", Min: 10, Drop: 1}}}
+	t := &screen.Table{Columns: []screen.Column{{Title: "METHOD"}, {Title: "PATH", Min: 42, Middle: true}, {Title: "OPENED BY", Min: 22}, {Title: "NAME", Min: 10, Drop: 1}}}
 	for _, o := range cat.Operations {
 		t.Row(o.Method, o.Path, opensCell(o), o.Name)
 	}
@@ -105,13 +105,14 @@ func (a *app) catalogVersions() *cobra.Command {
 			if c.JSON {
 				return c.WriteJSON(screen.List(list))
 			}
-			t := &screen.Table{Columns: []screen.Column{{Title: "VERSION", Right: true}, {Title: "LOADED"}, {Title: "BY", Min: 8, Drop: 1}, {Title: "TITLE", Min: 10}, {Title: "SHA-256", Min: 12, Drop: 2}, {}}}
+			t := &screen.Table{Columns: []screen.Column{{Title: "VERSION", Right: true}, {Title: "LOADED"}, {Title: "BY", Min: 12, Drop: 2}, {Title: "TITLE", Min: 10}, {Title: "SHA-256", Min: 12, Drop: 1}, {}}}
+			names := c.memberNames()
 			for _, v := range list {
 				var force screen.Cell
 				if v.InForce {
 					force = screen.Cell{Text: "in force", Tone: screen.Good}
 				}
-				t.Row(strconv.FormatInt(v.Version, 10), c.Short(v.LoadedAt), v.LoadedBy, v.Title, v.Digest, force)
+				t.Row(strconv.FormatInt(v.Version, 10), c.Short(v.LoadedAt), orID(names, v.LoadedBy), v.Title, v.Digest, force)
 			}
 			c.Table(t)
 			return nil

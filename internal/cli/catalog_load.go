@@ -14,7 +14,7 @@ import (
 
 func (a *app) catalogLoad() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "load FILE… --upstream ID", Short: "Put OpenAPI documents in force as an upstream's catalog", Args: cobra.ArbitraryArgs,
+		Use: "load FILE… --upstream ID", Short: "Put OpenAPI documents in force as an upstream's catalog", Args: atLeast("FILE"),
 		Long: `Puts OpenAPI documents in force as an upstream's catalog, as its next version, all
 of them at once. It tells what opens, what closes, and which keys gain or lose
 operations; on a terminal it asks first where that is any. Scopes that are new
@@ -89,8 +89,6 @@ func becomesPublic(d api.CatalogDiff) (n int) {
 func (c *call) documents() (in api.CatalogLoad, err error) {
 	in = api.CatalogLoad{ScopeRule: c.str("scopes"), BasePath: c.str("base-path")}
 	switch {
-	case len(c.args) == 0:
-		return in, usagef("Which documents? %s", c.cmd.UseLine())
 	case c.str("upstream") == "":
 		return in, usagef("Which upstream do the documents describe? Say --upstream ID.")
 	case in.ScopeRule != "" && in.ScopeRule != "any" && in.ScopeRule != "all":
@@ -123,7 +121,7 @@ func (c *call) document(path string, left *int64) (doc api.Document, err error) 
 	} else {
 		f, err := os.Open(path)
 		if err != nil {
-			return doc, notFound("%s can't be read: %v.", path, errors.Unwrap(err))
+			return doc, notFound("The document %s can't be read: %v.", path, errors.Unwrap(err))
 		}
 		defer f.Close()
 		r = f
@@ -135,7 +133,7 @@ func (c *call) document(path string, left *int64) (doc api.Document, err error) 
 	case int64(len(b)) > *left:
 		return doc, usagef("The documents have more than %d MB together.", maxDocuments>>20)
 	case len(b) == 0:
-		return doc, usagef("%s is empty.", path)
+		return doc, usagef("The document %s is empty.", path)
 	}
 	*left -= int64(len(b))
 	doc.Text = string(b)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"postern.dev/postern/api"
 	"postern.dev/postern/internal/cli/screen"
@@ -64,17 +65,17 @@ func (c *call) more(i, n int) bool {
 
 func (c *call) tellDiff(d api.CatalogDiff) {
 	if len(d.Operations) > 0 {
-		t := &screen.Table{Columns: []screen.Column{{Title: "CHANGE"}, {Title: "METHOD"}, {Title: "PATH", Min: 20}, {Title: "OPENED BY", Min: 14}}}
+		t := &screen.Table{Columns: []screen.Column{{Title: "CHANGE"}, {Title: "METHOD"}, {Title: "PATH", Min: 20, Middle: true}, {Title: "OPENED BY", Min: 14}}}
 		for i, o := range d.Operations {
 			if i >= fewFindings && !c.on("all") {
 				break
 			}
-			by := screen.Cell{Text: and(o.Opens)}
+			by := screen.Cell{Text: strings.Join(o.Opens, ", ")}
 			switch {
 			case o.BecomesPublic:
 				by = screen.Cell{Text: "needs no credential", Tone: screen.Caution}
 			case len(o.Opens) == 0 && len(o.Closes) > 0:
-				by = screen.Cell{Text: "no longer " + and(o.Closes)}
+				by = screen.Cell{Text: "no longer " + strings.Join(o.Closes, ", ")}
 			}
 			t.Row(changeCell(o.Change), o.Method, o.Path, by)
 		}

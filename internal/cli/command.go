@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"postern.dev/postern/client"
 	"postern.dev/postern/internal/cli/screen"
@@ -72,7 +74,7 @@ func exactly(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < len(names):
-			return usagef("%s is missing: %s", names[len(args)], cmd.UseLine())
+			return missing(cmd, names[len(args)])
 		case len(args) > len(names):
 			return tooMany(cmd, args[len(names)])
 		}
@@ -95,7 +97,50 @@ func tooMany(cmd *cobra.Command, extra string) error {
 	if looksSecret(extra) {
 		return usagef("That looks like a secret, and a secret is never an argument: others on this machine can read it. Replace it, and see %q.", cmd.CommandPath()+" --help")
 	}
-	return usagef("There are too many arguments: %s", cmd.UseLine())
+	return usagef("There are too many arguments. Write it like this: %s", useLine(cmd))
+}
+
+// atLeast checks that a command got one of these arguments or more.
+func atLeast(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return missing(cmd, name)
+		}
+		return nil
+	}
+}
+
+func missing(cmd *cobra.Command, name string) error {
+	return usagef("%s is missing. Write it like this: %s", name, useLine(cmd))
+}
+
+// useLine is how a command is written, without what may be left out.
+func useLine(cmd *cobra.Command) string {
+	return strings.TrimSuffix(cmd.UseLine(), " [flags]")
+}
+
+// flagError says what is wrong with a flag, and where help is.
+func flagError(cmd *cobra.Command, err error) error {
+	see := cmd.CommandPath() + " --help"
+	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		f := bad.GetFlag()
+		want := map[string]string{"int": "a number", "bool": "true or false", "duration": "a time, such as 30s or 5m"}[f.Value.Type()]
+		if want == "" {
+			want = "something else"
+		}
+		return usagef("--%s can't be %q: it takes %s. See %q.", f.Name, short(redact(bad.GetValue())), want, see)
+	}
+	if gone, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		name := "--" + gone.GetSpecifiedName()
+		if gone.GetSpecifiedShortnames() != "" {
+			name = "-" + gone.GetSpecifiedName()
+		}
+		return usagef("There is no flag %s. See %q.", short(redact(name)), see)
+	}
+	if bare, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		return usagef("--%s needs a value. See %q.", bare.GetFlag().Name, see)
+	}
+	return usagef("%s See %q.", sentence(redact(err.Error())), see)
 }
 
 // looksSecret reports whether a text has the form of a secret of any brand.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +32,7 @@ const (
 
 // statuses says how a command ends for each code of the API.
 var statuses = map[string]int{
-	"invalid":               ExitUsage,
+	"invalid_request":       ExitUsage,
 	"too_large":             ExitUsage,
 	"unsupported_media":     ExitUsage,
 	"precondition_required": ExitUsage,
@@ -148,7 +149,10 @@ func statusOfHTTP(status int) int {
 
 // unreachable reports whether a request failed on the way.
 func unreachable(err error) bool {
-	_, isNet := errors.AsType[net.Error](err)
+	e, isNet := errors.AsType[net.Error](err)
+	if _, local := e.(syscall.Errno); local {
+		isNet = false // of a file: what fails on the way has the error of a connection around it
+	}
 	return isNet || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
 }
 
@@ -165,7 +169,8 @@ func tell(w io.Writer, err error, status int) {
 		if len(e.MissingScopes) > 0 && !strings.Contains(text, e.MissingScopes[0]) {
 			text += " Missing: " + screen.Clean(strings.Join(e.MissingScopes, ", ")) + "."
 		}
-		if e.RequestID != "" {
+		// What a person can put right needs no number to ask after.
+		if e.RequestID != "" && (status == ExitInternal || status == ExitUnavailable) {
 			text += " (request " + screen.Clean(e.RequestID) + ")"
 		}
 	}

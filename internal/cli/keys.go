@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -37,10 +39,11 @@ func (a *app) keysList() *cobra.Command {
 	f.String("used", "", "only keys that were used in the last: 24h")
 	f.Int("limit", 0, "at most so many; 0: all")
 	_ = cmd.RegisterFlagCompletionFunc("scope", a.completeScopes)
-	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{api.StateActive, api.StateRotating,
-		api.StateScheduled, api.StatePaused, api.StateExpired, api.StateEnded}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(keyStates, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
+
+var keyStates = []string{api.StateActive, api.StateRotating, api.StateScheduled, api.StatePaused, api.StateExpired, api.StateEnded}
 
 func listKeys(c *call) error {
 	unused, err := c.since("unused", c.str("unused"))
@@ -50,6 +53,9 @@ func listKeys(c *call) error {
 	used, err := c.since("used", c.str("used"))
 	if err != nil {
 		return err
+	}
+	if state := c.str("state"); state != "" && !slices.Contains(keyStates, state) {
+		return usagef("--state can't be %q. It is one of: %s.", short(state), strings.Join(keyStates, ", "))
 	}
 	limit := c.number("limit")
 	q := client.KeyQuery{Name: c.str("name"), Scope: c.str("scope"), State: c.str("state"), MadeBy: c.str("made-by"),

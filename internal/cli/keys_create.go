@@ -18,7 +18,7 @@ func (a *app) keysCreate() *cobra.Command {
 secret is shown this once: on the standard output, or with --secret-out only in
 a new file that nobody else can read.
 
-On a terminal, what isn't given is asked for.`,
+Without NAME, on a terminal, it asks for the name, the scopes and the life.`,
 		Example: examples("postern keys create nightly-deals-sync --scope crm.objects.deals.read",
 			"postern keys create ci --scope a.read --scope a.write --expires 90d --network 203.0.113.0/24",
 			"postern keys create ci --scope a.read --secret-out ci.secret --json"),
@@ -70,7 +70,11 @@ func createKey(c *call) error {
 	}
 	return c.showMade(k, file, func() {
 		c.Printf("Made %s (%s) with %s.\n", theKey(k.ServiceKey), k.ID, screen.Count(len(k.Scopes), "scope"))
-	}, nil)
+	}, func() {
+		if len(k.Scopes) == 0 {
+			c.Notef("It has no scopes, so its calls are refused. Give it one: postern keys scopes %s --add SCOPE", idOr(k.Name, k.ID))
+		}
+	})
 }
 
 // newKey is what the command line asks for.
@@ -101,7 +105,7 @@ func (c *call) newKey() (in api.NewServiceKey, err error) {
 	}
 	if in.Name == "" {
 		if !c.canAsk() {
-			return in, usagef("NAME is missing: %s", c.cmd.UseLine())
+			return in, missing(c.cmd, "NAME")
 		}
 		return in, c.askKey(&in)
 	}

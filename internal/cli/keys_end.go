@@ -73,5 +73,8 @@ func (c *call) endKey(verb, then, done string, end func(id string) (api.ChangedK
 		return err
 	}
 	out.Receipt = c.awaitReceipt(k.ID, out.Receipt)
+	if verb == "revoke" && k.Revoked != nil {
+		return c.changed(out, "The key "+quoted(k.Name)+" ("+k.ID+") was revoked already, "+c.Relative(k.Revoked.At)+".", refused)
+	}
 	return c.changed(out, done+theKey(k)+" ("+k.ID+").", refused)
 }

@@ -35,11 +35,11 @@ func (c *call) showKey(k api.ServiceKey) error {
 	}
 	state := stateCell(k)
 	c.Printf("%s  %s\n", c.Paint(screen.Strong, screen.Clean(k.Name)), c.Paint(state.Tone, state.Text))
-	c.Details(keyFields(c.Screen, k)...)
+	c.Details(keyFields(c.Screen, k, c.memberNames())...)
 	return nil
 }
 
-func keyFields(s *screen.Screen, k api.ServiceKey) []screen.Field {
+func keyFields(s *screen.Screen, k api.ServiceKey, names map[string]string) []screen.Field {
 	one := func(label, text string) screen.Field {
 		if text == "" {
 			return screen.Field{}
@@ -72,7 +72,7 @@ func keyFields(s *screen.Screen, k api.ServiceKey) []screen.Field {
 	}
 	made := s.Time(k.CreatedAt)
 	if k.MadeBy != "" {
-		made += " by " + k.MadeBy
+		made += " by " + orID(names, k.MadeBy)
 	}
 	return append(fields, one("Expires", expires), screen.Field{Label: "Last used", Lines: useLines(s, k.LastUsed)},
 		one("Made", made), one("Changed", s.Time(k.UpdatedAt)))

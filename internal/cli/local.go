@@ -11,6 +11,18 @@ import (
 // What follows is for commands that need no server, or are one, and that are
 // attached to the tree that New makes: they then look and end like the others.
 
+// Group is a command that only holds others.
+func Group(use, short, long string) *cobra.Command { return group(use, short, long) }
+
+// Exactly checks that a command got just these arguments.
+func Exactly(names ...string) cobra.PositionalArgs { return exactly(names...) }
+
+// AtLeast checks that there is one argument or more.
+func AtLeast(name string) cobra.PositionalArgs { return atLeast(name) }
+
+// ScreenOf is where a command writes, as its flags ask.
+func ScreenOf(cmd *cobra.Command) *screen.Screen { return screenOf(cmd) }
+
 // Usage makes a command end with ExitUsage, saying err.
 func Usage(err error) error { return exit(ExitUsage, err) }
 

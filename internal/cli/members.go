@@ -147,7 +147,8 @@ func (c *call) showInvitation(in api.Invited, file *secretFile) error {
 		}
 		return keepErr
 	}
-	c.Printf("Invited %s as %s. The invitation works once, until %s.\n", screen.Clean(in.Member.Email), screen.Clean(in.Member.RoleName), c.Time(in.ExpiresAt))
+	c.Printf("Invited %s as %s.\n", screen.Clean(in.Member.Email), screen.Clean(in.Member.RoleName))
+	c.Printf("The invitation works once, until %s.\n", c.Time(in.ExpiresAt))
 	if name != "" {
 		c.Printf("It is in %s, which only you can read.\n", screen.Clean(name))
 		return nil
@@ -157,7 +158,8 @@ func (c *call) showInvitation(in api.Invited, file *secretFile) error {
 		c.Printf("%s\n", screen.Clean(in.Link))
 	}
 	c.Printf("\n")
-	c.Text("It is shown this once. Whoever has it becomes this member: hand it over by a way that only they can read. They open the link, or use: postern login URL --invitation")
+	c.Text("It is shown this once. Whoever has it becomes this member: hand it over by a way that only they can read. They open the link, or run:")
+	c.Printf("\n  postern login URL --invitation\n")
 	return keepErr
 }
 

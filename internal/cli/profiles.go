@@ -68,7 +68,7 @@ func (a *app) listProfiles(s *screen.Screen) error {
 		s.Notef("No saved logins. Sign in with: postern login URL")
 		return nil
 	}
-	t := &screen.Table{Columns: []screen.Column{{Title: "PROFILE", Min: 8}, {Title: "SERVER", Min: 16}, {Title: "ACCOUNT", Min: 8, Drop: 1}, {Title: "MEMBER", Min: 10}, {}}}
+	t := &screen.Table{Columns: []screen.Column{{Title: "PROFILE", Min: 8}, {Title: "SERVER", Min: 28}, {Title: "ACCOUNT", Min: 8, Drop: 1}, {Title: "MEMBER", Min: 10}, {}}}
 	for _, l := range lines {
 		current := ""
 		if l.Current {

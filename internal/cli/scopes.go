@@ -43,7 +43,7 @@ func listScopes(c *call) error {
 		c.Notef("No such scopes. They come from an OpenAPI document: postern catalog load FILE --upstream ID")
 		return nil
 	}
-	t := &screen.Table{Columns: []screen.Column{{Title: "SCOPE", Min: 30}, {Title: "ACCESS"}, {Title: "OPENS", Right: true, Drop: 2}, {Title: "NOTE", Drop: 1}, {Title: "WHAT IT LETS SOMEONE DO", Min: 12, Drop: 3}}}
+	t := &screen.Table{Columns: []screen.Column{{Title: "SCOPE", Min: 30, Whole: true}, {Title: "ACCESS"}, {Title: "OPENS", Right: true, Drop: 2}, {Title: "NOTE", Drop: 1}, {Title: "WHAT IT LETS SOMEONE DO", Min: 12, Drop: 3}}}
 	for _, s := range scopes {
 		t.Row(s.Name, s.Access, strconv.Itoa(len(s.Opens)), scopeNote(s), s.Words)
 	}

@@ -147,10 +147,10 @@ func newSecretFile(path string) (*secretFile, error) {
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return nil, usagef("%s is there already. Name a new file for the secret.", path)
+		return nil, usagef("The file %s is there already. Name a new one for the secret.", path)
 	}
 	if err != nil {
-		return nil, usagef("The file for the secret can't be made: %v.", err)
+		return nil, usagef("The file %s can't be made: %v.", path, errors.Unwrap(err))
 	}
 	return &secretFile{f}, nil
 }

@@ -96,8 +96,11 @@ func (c *call) tellDecision(v api.VerifyAnswer) {
 	if !v.Allowed {
 		word, tone = "Refused", screen.Bad
 	}
-	line := word + " (" + screen.Clean(v.Reason) + ")."
-	c.Printf("%s %s\n", c.Paint(tone, line), screen.Clean(v.Detail))
+	line := word + "."
+	if v.Reason != "" && !v.Allowed {
+		line = word + " (" + screen.Clean(v.Reason) + ")."
+	}
+	c.Printf("%s\n", strings.TrimSpace(c.Paint(tone, line)+" "+screen.Clean(v.Detail)))
 	field := func(label string, lines ...string) screen.Field {
 		if len(lines) == 1 && lines[0] == "" {
 			lines = nil

@@ -17,6 +17,11 @@ type Column struct {
 	// highest; 0 never.
 	Drop  int
 	Right bool // numbers stand to the right
+	// Whole says that a text that is longer than the column is never cut, since
+	// people copy it: it runs over into the room of the last column.
+	Whole bool
+	// Middle says that texts are cut in the middle: their ends tell them apart.
+	Middle bool
 }
 
 // Cell is what stands in one field of a table.
@@ -65,12 +70,30 @@ func (s *Screen) Table(t *Table) {
 func (s *Screen) row(t *Table, shown, widths []int, row []Cell) {
 	var b strings.Builder
 	blanks := 0 // what is owed before the next text, so that no line ends in blanks
+	over := 0   // how far texts ran over
 	for n, i := range shown {
 		if n > 0 {
 			blanks += gap
 		}
-		text := Cut(row[i].Text, widths[i])
-		fill := widths[i] - Width(text)
+		room := widths[i]
+		if n == len(shown)-1 {
+			room = max(room-over, 1)
+		}
+		text := row[i].Text
+		switch {
+		case t.Columns[i].Whole:
+			over += max(0, Width(text)-room)
+			room = max(room, Width(text))
+		case t.Columns[i].Middle:
+			text = CutMiddle(text, room)
+		default:
+			text = Cut(text, room)
+		}
+		fill := room - Width(text)
+		if n < len(shown)-1 && over > 0 && !t.Columns[i].Whole { // what ran over is taken from the blanks that follow
+			back := min(over, fill)
+			fill, over = fill-back, over-back
+		}
 		if text == "" {
 			blanks += fill
 			continue
@@ -85,10 +108,23 @@ func (s *Screen) row(t *Table, shown, widths []int, row []Cell) {
 	s.Printf("%s\n", b.String())
 }
 
+// empty reports whether nothing stands in a column, though there are rows.
+func (t *Table) empty(column int) bool {
+	for _, row := range t.rows {
+		if row[column].Text != "" {
+			return false
+		}
+	}
+	return len(t.rows) > 0
+}
+
 // fit chooses the columns that are shown, and how wide each is.
 func (t *Table) fit(width int) (shown, widths []int) {
 	natural := make([]int, len(t.Columns))
 	for i, c := range t.Columns {
+		if t.empty(i) {
+			continue // a column that says nothing
+		}
 		natural[i] = Width(c.Title)
 		for _, row := range t.rows {
 			natural[i] = max(natural[i], Width(row[i].Text))

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
 )
 
 // Clean makes one line of text safe to show. Whoever may name a key or send a
@@ -78,6 +79,15 @@ func Cut(text string, width int) string {
 	}
 	// MaxWidth keeps letters whole that are made of several characters.
 	return strings.TrimRight(lipgloss.NewStyle().MaxWidth(width-1).Render(text), " ") + "…"
+}
+
+// CutMiddle is Cut that keeps the end of a text, and some of its beginning.
+func CutMiddle(text string, width int) string {
+	if Width(text) <= width || width < 8 {
+		return Cut(text, width)
+	}
+	head := ansi.Truncate(text, width/3, "")
+	return head + "…" + ansi.TruncateLeft(text, Width(text)-(width-1-Width(head)), "")
 }
 
 // Pad fills a text with blanks up to width columns.

@@ -71,7 +71,7 @@ func (s *Screen) Relative(t time.Time) string {
 	n, _, unit := span(whole(d))
 	switch {
 	case n == 0:
-		return "now"
+		return "just now"
 	case d < 0:
 		return fmt.Sprintf("in %d %s", n, unit)
 	}

@@ -65,6 +65,7 @@ type Console struct {
 	answers answers
 	lists   keyLists
 	book    bookCache
+	covers  coverCache
 	streams atomic.Int64    // that are open
 	known   map[string]bool // patterns that are served, so that nothing links to what isn't there
 	handler http.Handler

@@ -32,7 +32,8 @@ type route struct {
 func (c *Console) routes() []route {
 	var all []route
 	for _, some := range [][]route{
-		c.shellRoutes(),
+		c.shellRoutes(), c.chooseRoutes(),
+		c.memberRoutes(), c.roleRoutes(), c.settingsRoutes(), c.upstreamRoutes(), c.catalogRoutes(),
 		c.keysRoutes(), c.keyRoutes(),
 		c.createRoutes(), c.connectRoutes(), c.waitingRoutes(),
 		c.signinRoutes(), c.joinRoutes(), c.confirmRoutes(),

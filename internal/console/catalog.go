@@ -1,0 +1,575 @@
+package console
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"postern.dev/postern"
+	"postern.dev/postern/internal/catalog"
+	"postern.dev/postern/internal/keyring"
+)
+
+// catalogRoutes are the catalogs of the connected APIs: what each version opened
+// and closed, what no scope opens, and how a new document is loaded.
+func (c *Console) catalogRoutes() []route {
+	read, write := []postern.Permission{postern.PermCatalogRead}, []postern.Permission{postern.PermCatalogWrite}
+	return []route{
+		{Pattern: "GET /settings/catalog", Serve: c.listCatalogs, Need: read},
+		{Pattern: "GET /settings/catalog/{id}", Serve: c.showCatalog, Need: read},
+		{Pattern: "GET /settings/catalog/{id}/load", Serve: c.showLoad, Need: write},
+		{Pattern: "POST /settings/catalog/{id}/check", Serve: c.checkCatalog, Need: write, MaxBody: documentsMax + 1<<20},
+		{Pattern: "POST /settings/catalog/{id}/load", Serve: c.loadCatalog, Need: write, MaxBody: documentsMax},
+	}
+}
+
+const (
+	documentsMax = 40 << 20
+	catalogShown = 200           // changes and findings on a page
+	checkedKept  = 2 * time.Hour // how long a document that was checked can be loaded
+	unpackedMax  = 256 << 20     // of a catalog in its own encoding
+	coversKept   = 64            // versions whose coverage is kept in memory
+	findingsEach = 50            // of one sort
+	checkedSeal  = "console catalog that was checked"
+)
+
+// coverage counts what a version of a catalog says of its endpoints.
+type coverage struct {
+	Title, Version                              string
+	Operations, Open, Public, Uncovered, Denied int
+	Scopes, Sensitive                           int
+	Missing                                     []opLine // endpoints that no scope opens
+	Documents                                   []string
+}
+
+// opLine is an endpoint in a list.
+type opLine struct{ Method, Path, Words string }
+
+// Percent is how many of 100 endpoints can be called.
+func (c *coverage) Percent() int {
+	if c.Operations == 0 {
+		return 100
+	}
+	return 100 * (c.Open + c.Public) / c.Operations
+}
+
+// coverCache keeps the coverage of versions, which never change.
+type coverCache struct {
+	mu sync.Mutex
+	by map[string]*coverage
+}
+
+// coverageOf tells of a version of an API's catalog.
+func (c *Console) coverageOf(v *visit, id postern.UpstreamID, version int64) (*coverage, error) {
+	name := fmt.Sprint(id, " ", version)
+	c.covers.mu.Lock()
+	have := c.covers.by[name]
+	c.covers.mu.Unlock()
+	if have != nil {
+		return have, nil
+	}
+	cat, _, err := c.kr.Catalog(v.r.Context(), v.by, id, version)
+	if err != nil {
+		return nil, err
+	}
+	have = coverageIn(cat)
+	c.covers.mu.Lock()
+	defer c.covers.mu.Unlock()
+	if c.covers.by == nil || len(c.covers.by) >= coversKept {
+		c.covers.by = map[string]*coverage{}
+	}
+	c.covers.by[name] = have
+	return have, nil
+}
+
+func coverageIn(cat *catalog.Catalog) *coverage {
+	out := &coverage{Title: cat.Title, Version: cat.Version, Operations: len(cat.Operations)}
+	for i := range cat.Operations {
+		op := &cat.Operations[i]
+		switch {
+		case op.Public:
+			out.Public++
+		case op.Denied:
+			out.Denied++
+		case op.Uncovered || !op.Satisfiable():
+			out.Uncovered++
+			out.Missing = append(out.Missing, opLine{op.Method, op.Path, op.Summary})
+		default:
+			out.Open++
+		}
+	}
+	for _, s := range cat.Scopes {
+		if s.Implicit {
+			continue
+		}
+		out.Scopes++
+		if s.Sensitive {
+			out.Sensitive++
+		}
+	}
+	for _, d := range cat.Documents {
+		out.Documents = append(out.Documents, d.Name)
+	}
+	return out
+}
+
+type catalogsView struct {
+	Common
+	Rows     []catalogRow
+	Operator bool
+}
+
+type catalogRow struct {
+	ID, Name string
+	Version  int64
+	Cover    *coverage
+}
+
+var catalogsTrail = []crumb{{Name: "Settings"}, {"Integrations", "/settings/integrations"}, {"Catalogs", "/settings/catalog"}}
+
+// loads reports whether the reader may load documents.
+func (v *visit) loads() bool { return v.account().Operator && v.can(postern.PermCatalogWrite) }
+
+func (c *Console) listCatalogs(v *visit) error {
+	ups, err := c.kr.Upstreams(v.r.Context(), v.by)
+	if err != nil {
+		return err
+	}
+	view := &catalogsView{Common: v.common("Catalogs", "/settings/integrations", catalogsTrail[:2:2]...), Operator: v.loads()}
+	for i := range ups {
+		row := catalogRow{ID: string(ups[i].ID), Name: upstreamName(&ups[i]), Version: ups[i].CatalogVersion}
+		if row.Version != 0 {
+			if row.Cover, err = c.coverageOf(v, ups[i].ID, row.Version); err != nil {
+				return err
+			}
+		}
+		view.Rows = append(view.Rows, row)
+	}
+	return v.render("catalog", view)
+}
+
+// catalogView is one API's catalog: a version of it.
+type catalogView struct {
+	Common
+	ID, Name string
+	Force    int64 // the version in force, 0 where there is none
+	Version  int64 // the one that is shown
+	Cover    *coverage
+	Missing  []opLine
+	More     int // beyond those that are shown
+	Versions []versionRow
+	Diff     *catalogDiff
+	Before   int64 // the version that the difference is to, 0 for the first
+	Operator bool
+}
+
+type versionRow struct {
+	Version int64
+	Title   string
+	At      time.Time
+	By      string
+	Force   bool
+	Current bool
+	Link    string
+}
+
+// catalogDiff is what changes from one catalog to the next.
+type catalogDiff struct {
+	New, Gone, Changed, Opened, Closed int
+	Lines                              []diffLine
+	More                               int
+	NewScopes, GoneScopes              []string
+	MoreScopes                         int
+	Same                               bool
+}
+
+type diffLine struct {
+	Kind, Words, Method, Path string
+	Opens, Closes             string
+	Public                    bool
+}
+
+func catalogDiffOf(d *catalog.Diff) *catalogDiff {
+	p := &catalogDiff{Same: len(d.Operations)+len(d.Scopes) == 0}
+	for i := range d.Operations {
+		o := &d.Operations[i]
+		line := diffLine{Kind: "info", Words: "Changed", Method: o.Op().Method, Path: o.Op().Path, Opens: scopeList(o.Opens), Closes: scopeList(o.Closes), Public: o.BecomesPublic}
+		switch {
+		case o.Before == nil:
+			line.Kind, line.Words = "ok", "New"
+			p.New++
+		case o.After == nil:
+			line.Kind, line.Words = "bad", "Gone"
+			p.Gone++
+		default:
+			p.Changed++
+		}
+		if len(o.Opens) > 0 || o.BecomesPublic {
+			p.Opened++
+		}
+		if len(o.Closes) > 0 {
+			p.Closed++
+		}
+		if len(p.Lines) < catalogShown {
+			p.Lines = append(p.Lines, line)
+		} else {
+			p.More++
+		}
+	}
+	for _, s := range d.Scopes {
+		switch {
+		case len(p.NewScopes)+len(p.GoneScopes) >= catalogShown:
+			p.MoreScopes++
+		case s.Before == nil:
+			p.NewScopes = append(p.NewScopes, string(s.After.Name))
+		case s.After == nil:
+			p.GoneScopes = append(p.GoneScopes, string(s.Before.Name))
+		}
+	}
+	return p
+}
+
+func scopeList(s []postern.Scope) string {
+	names := make([]string, len(s))
+	for i := range s {
+		names[i] = string(s[i])
+	}
+	return few(names, 4)
+}
+
+func (c *Console) showCatalog(v *visit) error {
+	ctx := v.r.Context()
+	u, err := c.upstream(v)
+	if err != nil {
+		return err
+	}
+	view := &catalogView{Common: v.common(upstreamName(&u), "/settings/integrations", catalogsTrail...), ID: string(u.ID), Name: upstreamName(&u), Force: u.CatalogVersion, Version: u.CatalogVersion, Operator: v.loads()}
+	rows, err := c.kr.CatalogVersions(ctx, v.by, u.ID)
+	if err != nil {
+		return err
+	}
+	if want := v.query("version"); want != "" {
+		if view.Version, err = strconv.ParseInt(want, 10, 64); err != nil {
+			return errNoPage
+		}
+	}
+	at := -1
+	for i, r := range rows {
+		if r.Version == view.Version {
+			at = i
+		}
+		row := versionRow{Version: r.Version, Title: r.Title, At: r.LoadedAt, By: "Whoever runs this server", Force: r.Version == u.CatalogVersion, Current: r.Version == view.Version,
+			Link: link("/settings/catalog/"+view.ID, "version", strconv.FormatInt(r.Version, 10))}
+		if m, err := c.cfg.DB.MemberOf(ctx, v.by.AccountID, r.LoadedBy); err == nil {
+			row.By = nameOf(&m)
+		} else if ours(err) {
+			return err
+		}
+		view.Versions = append(view.Versions, row)
+	}
+	if view.Version == 0 {
+		return v.render("catalog-one", view)
+	}
+	if at < 0 {
+		return errNoPage
+	}
+	is, _, err := c.kr.Catalog(ctx, v.by, u.ID, view.Version)
+	if err != nil {
+		return err
+	}
+	view.Cover = coverageIn(is)
+	if view.Missing = view.Cover.Missing; len(view.Missing) > catalogShown {
+		view.Missing, view.More = view.Missing[:catalogShown], len(view.Missing)-catalogShown
+	}
+	if at+1 < len(rows) {
+		view.Before = rows[at+1].Version
+		was, _, err := c.kr.Catalog(ctx, v.by, u.ID, view.Before)
+		if err != nil {
+			return err
+		}
+		view.Diff = catalogDiffOf(catalog.Compare(was, is))
+	}
+	return v.render("catalog-one", view)
+}
+
+// loadView asks for the documents.
+type loadView struct {
+	Common
+	F        *form
+	ID, Name string
+	Rules    []option
+}
+
+func (c *Console) loadPage(v *visit, f *form, u *postern.Upstream) *loadView {
+	p := &loadView{Common: v.common("Load a document", "/settings/integrations", append(catalogsTrail[:3:3], crumb{upstreamName(u), "/settings/catalog/" + string(u.ID)})...), F: f, ID: string(u.ID), Name: upstreamName(u),
+		Rules: []option{{Value: "", Label: "All of them are needed (OpenAPI’s rule)"}, {Value: "any", Label: "Any one of them is enough"}}}
+	p.Error = !f.OK()
+	return p
+}
+
+func (c *Console) showLoad(v *visit) error {
+	if err := v.operators(); err != nil {
+		return err
+	}
+	u, err := c.upstream(v)
+	if err != nil {
+		return err
+	}
+	return v.render("catalog-load", c.loadPage(v, newForm(), &u))
+}
+
+// checked is a catalog that was checked and can be loaded as it is.
+type checked struct {
+	Upstream postern.UpstreamID
+	Force    int64  // the version that was in force
+	Body     []byte // in its own encoding, compressed
+}
+
+// loadCheckView says what loading would do.
+type loadCheckView struct {
+	Common
+	ID, Name string
+	Report   *catalog.Report
+	Cover    *coverage
+	Findings []findingsPart
+	Diff     *catalogDiff
+	Keys     []touchedRow
+	KeysMore int
+	Sealed   string // to load it; empty where it can't be
+	Next     int64
+}
+
+type findingsPart struct {
+	Kind, Title string
+	Lines       []string
+	More        int
+}
+
+type touchedRow struct {
+	ID           postern.KeyID
+	Name         string
+	Account      string // another one; empty for the reader's own
+	Gains, Loses int
+}
+
+// checkCatalog reads the documents and says what loading them would do. It changes nothing.
+func (c *Console) checkCatalog(v *visit) error {
+	if err := v.operators(); err != nil {
+		return err
+	}
+	u, err := c.upstream(v)
+	if err != nil {
+		return err
+	}
+	f := v.sent()
+	opts := catalog.Options{Upstream: u.ID, ScopesAny: f.Get("rule") == "any", BasePath: f.Get("basePath")}
+	sources, err := sentFiles(v.r.MultipartForm, "documents")
+	if err != nil {
+		return err
+	}
+	overlays, err := sentFiles(v.r.MultipartForm, "overlay")
+	if err != nil {
+		return err
+	}
+	if len(sources) == 0 {
+		f.Wrong("documents", "Choose the OpenAPI document, a JSON or YAML file.")
+	}
+	if f.OK() && len(overlays) > 0 {
+		opts.Overlay, err = catalog.ParseOverlay(v.r.Context(), overlays[0])
+		if err := taken(f, "overlay", err); err != nil {
+			return err
+		}
+	}
+	var cat *catalog.Catalog
+	var report *catalog.Report
+	if f.OK() {
+		cat, report, err = catalog.Parse(v.r.Context(), sources, opts)
+		if err := taken(f, "documents", err); err != nil {
+			return err
+		}
+	}
+	if !f.OK() {
+		return v.show(http.StatusUnprocessableEntity, "catalog-load", c.loadPage(v, f, &u))
+	}
+	view := &loadCheckView{Common: v.common("What loading would do", "/settings/integrations", append(catalogsTrail[:3:3], crumb{upstreamName(&u), "/settings/catalog/" + string(u.ID)})...),
+		ID: string(u.ID), Name: upstreamName(&u), Report: report, Cover: coverageIn(cat), Findings: findingsOf(report), Next: u.CatalogVersion + 1}
+	if len(report.Conflicts) == 0 {
+		would, err := c.kr.LoadCatalog(v.r.Context(), v.by, u.ID, cat, true)
+		if err != nil {
+			return err
+		}
+		if err := c.wouldDo(v, view, &would); err != nil {
+			return err
+		}
+		if view.Sealed, err = v.sealCatalog(&u, cat); err != nil {
+			return err
+		}
+	}
+	return v.render("catalog-check", view)
+}
+
+// taken puts an error of reading documents beside its field.
+func taken(f *form, field string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*postern.Error](err); ok && e.Code != postern.CodeInternal {
+		f.Wrong(field, "%s", e.Message)
+		return nil
+	}
+	return err
+}
+
+// sentFiles are the files of a field.
+func sentFiles(m *multipart.Form, field string) (out []catalog.Source, err error) {
+	if m == nil {
+		return nil, nil
+	}
+	for _, h := range m.File[field] {
+		if h.Size == 0 {
+			continue // no file was chosen
+		}
+		file, err := h.Open()
+		if err != nil {
+			return nil, fmt.Errorf("console: open an uploaded file: %w", err)
+		}
+		data, err := io.ReadAll(file)
+		_ = file.Close()
+		if err != nil {
+			return nil, fmt.Errorf("console: read an uploaded file: %w", err)
+		}
+		name := h.Filename
+		if len(name) > 200 {
+			name = strings.ToValidUTF8(name[:200], "")
+		}
+		out = append(out, catalog.Source{Name: cmp.Or(name, "document"), Data: data})
+	}
+	return out, nil
+}
+
+// wouldDo fills in what loading does to endpoints and keys.
+func (c *Console) wouldDo(v *visit, view *loadCheckView, would *keyring.Loaded) error {
+	view.Diff = catalogDiffOf(would.Diff)
+	accounts, err := c.cfg.DB.Accounts(v.r.Context())
+	if err != nil {
+		return err
+	}
+	names := map[postern.AccountID]string{}
+	for _, a := range accounts {
+		names[a.ID] = a.Name
+	}
+	for i := range would.Keys {
+		k := &would.Keys[i]
+		if len(view.Keys) == catalogShown {
+			view.KeysMore = len(would.Keys) - i
+			break
+		}
+		row := touchedRow{ID: k.ID, Name: k.Name, Gains: len(k.Effect.Gains), Loses: len(k.Effect.Loses)}
+		if k.AccountID != v.by.AccountID {
+			row.Account = cmp.Or(names[k.AccountID], string(k.AccountID))
+		}
+		view.Keys = append(view.Keys, row)
+	}
+	slices.SortStableFunc(view.Keys, func(a, b touchedRow) int { return cmp.Compare(b.Loses, a.Loses) })
+	return nil
+}
+
+func findingsOf(r *catalog.Report) (out []findingsPart) {
+	for _, one := range []struct {
+		kind, title string
+		list        []catalog.Finding
+	}{
+		{"bad", "Paths that can’t be told apart, so it can’t be loaded", r.Conflicts},
+		{"bad", "Not understood, and so closed", r.Problems},
+		{"warn", "Endpoints that name no scope, and so are refused", r.Uncovered},
+		{"warn", "Endpoints that no credential can use", r.Unsatisfiable},
+		{"warn", "Scopes that are used and described nowhere", r.Undeclared},
+		{"", "Scopes that open nothing", r.Unused},
+		{"", "Worth a look", r.Warnings},
+	} {
+		if len(one.list) == 0 {
+			continue
+		}
+		p := findingsPart{Kind: one.kind, Title: one.title + " (" + num(len(one.list)) + ")"}
+		for i, f := range one.list {
+			if i == findingsEach {
+				p.More = len(one.list) - i
+				break
+			}
+			p.Lines = append(p.Lines, f.String())
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// sealCatalog packs a catalog into a form field, so that what is loaded is what was checked.
+func (v *visit) sealCatalog(u *postern.Upstream, cat *catalog.Catalog) (string, error) {
+	body, err := cat.Marshal()
+	if err != nil {
+		return "", err
+	}
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(body); err != nil {
+		return "", err
+	}
+	if err := z.Close(); err != nil {
+		return "", err
+	}
+	return v.c.cfg.Signin.Seal(checkedSeal, checked{u.ID, u.CatalogVersion, b.Bytes()}, checkedKept)
+}
+
+func (v *visit) openCatalog(u *postern.Upstream, sealed string) (*catalog.Catalog, error) {
+	var in checked
+	again := postern.Errorf(postern.CodeConflict, "What you checked was kept for 2 hours and is gone. Choose the document again.")
+	if v.c.cfg.Signin.Open(checkedSeal, sealed, &in) != nil || in.Upstream != u.ID {
+		return nil, again
+	}
+	if in.Force != u.CatalogVersion {
+		return nil, postern.Errorf(postern.CodeConflict, "Another version was loaded since you checked. Check again, so that you see what would change now.")
+	}
+	z, err := gzip.NewReader(bytes.NewReader(in.Body))
+	if err != nil {
+		return nil, again
+	}
+	body, err := io.ReadAll(io.LimitReader(z, unpackedMax))
+	if err != nil {
+		return nil, again
+	}
+	return catalog.Unmarshal(body)
+}
+
+// loadCatalog puts in force what was checked.
+func (c *Console) loadCatalog(v *visit) error {
+	if err := v.operators(); err != nil {
+		return err
+	}
+	u, err := c.upstream(v)
+	if err != nil {
+		return err
+	}
+	cat, err := v.openCatalog(&u, v.r.PostForm.Get("checked"))
+	if err != nil {
+		return err
+	}
+	done, err := c.kr.LoadCatalog(v.r.Context(), v.by, u.ID, cat, false)
+	if err != nil {
+		return err
+	}
+	to := "/settings/catalog/" + string(u.ID)
+	if done.Version == 0 {
+		return v.done(to, "This document is in force already, so nothing was changed.")
+	}
+	return v.done(to, fmt.Sprintf("Version %d of %s is in force. Scopes that are new are on no key until someone puts them there.", done.Version, upstreamName(&u)))
+}

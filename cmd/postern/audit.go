@@ -22,7 +22,7 @@ func auditVerifyCommand() *cobra.Command {
 			"stored with it, and name the first entry that was altered, removed or reordered. No server is\n" +
 			"needed; it may be running. The exit status is 6 where something is wrong.",
 		Example: "  postern audit verify --data /var/lib/postern",
-		Args:    cobra.NoArgs,
+		Args:    cli.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cfg.load(cmd.Flags(), file, os.Getenv); err != nil {
 				return cli.Usage(err)

@@ -20,13 +20,13 @@ func demoCommand() *cobra.Command {
 	var cfg Config
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Run a whole Postern with a CRM behind it, filled with a made-up company",
+		Short: "Run a server with a CRM and a made-up company to try",
 		Long: "Run a server with the built-in CRM data API behind its gateway, an account with a made-up\n" +
 			"company, three members and a few service keys, and print a call that works as pasted.\n\n" +
 			"Without --data everything is kept in a temporary directory, which is removed at the end.\n" +
 			"With it the demo goes on where it was; its own key gets a new secret at each start.",
 		Example: "  postern demo\n  postern demo --data ./demo",
-		Args:    cobra.NoArgs,
+		Args:    cli.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cfg.load(cmd.Flags(), "", os.Getenv); err != nil {
 				return cli.Usage(err)

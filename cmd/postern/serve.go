@@ -25,7 +25,7 @@ func serveCommand() *cobra.Command {
 			"Where nothing is set up yet, it prints a set-up link that works once, for an hour.",
 		Example: "  postern serve --data /var/lib/postern\n" +
 			"  postern serve --config postern.yaml --database postgres://postern@db/postern",
-		Args: cobra.NoArgs,
+		Args: cli.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cfg.load(cmd.Flags(), file, os.Getenv); err != nil {
 				return cli.Usage(err)
@@ -121,15 +121,19 @@ func (c *Config) node(s sockets) node.Config {
 func configCommand() *cobra.Command {
 	var cfg Config
 	var file string
-	c := &cobra.Command{Use: "config", Short: "Check the settings and list them"}
+	c := cli.Group("config", "Check the server's settings", "The settings of a server come from flags, POSTERN_… variables and a YAML file, in\nthis order of precedence. \"postern serve --help\" lists them.")
 	check := &cobra.Command{
 		Use:     "check",
 		Short:   "Check the settings without starting anything",
+		Long:    "Reads the settings as \"postern serve\" does, and says whether they can work. A\nsetting that can't is named. Nothing is started and nothing is changed.",
 		Example: "  postern config check --config postern.yaml",
-		Args:    cobra.NoArgs,
+		Args:    cli.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cfg.load(cmd.Flags(), file, os.Getenv); err != nil {
 				return cli.Usage(err)
+			}
+			if cli.JSON(cmd) {
+				return cli.PrintJSON(cmd, map[string]bool{"sound": true})
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "The settings are sound.")
 			return nil

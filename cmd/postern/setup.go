@@ -22,10 +22,15 @@ func setupCommand() *cobra.Command {
 		Long: "Make the first account of a server and its super admin, and show the super admin's\n" +
 			"personal access key, once. The server must not be running on the same data.",
 		Example: "  postern setup --data /var/lib/postern --account Acme --email ada@example.org --name Ada",
-		Args:    cobra.NoArgs,
+		Args:    cli.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cfg.load(cmd.Flags(), file, os.Getenv); err != nil {
 				return cli.Usage(err)
+			}
+			for _, f := range [][2]string{{"account", in.AccountName}, {"email", in.Email}, {"name", in.Name}} {
+				if f[1] == "" {
+					return cli.Usage(fmt.Errorf("--%s is missing; see %q", f[0], "postern setup --help"))
+				}
 			}
 			n, err := node.Open(cmd.Context(), cfg.bare())
 			if err != nil {
@@ -69,9 +74,6 @@ func setupCommand() *cobra.Command {
 	f.StringVar(&in.Name, "name", "", "name of its super admin (required)")
 	f.StringVar(&in.TimeZone, "time-zone", "UTC", "the account's time zone, such as Europe/London")
 	f.StringVar(&out, "secret-out", "", "new file to write the personal access key to, instead of showing it")
-	for _, name := range []string{"account", "email", "name"} {
-		c.MarkFlagRequired(name)
-	}
 	cfg.flags(f, "data", "database", "pepper-path", "brand", "log-level", "log-format")
 	return c
 }

@@ -14,8 +14,11 @@ import (
 
 func (a *app) audit() *cobra.Command {
 	cmd := group("audit", "Read who changed what, and check that nothing is missing", `The audit log holds every change, and every change that was refused: when, who,
-what, to what. It is append-only.`)
-	cmd.AddCommand(a.auditList(), a.auditExport())
+what, to what. It is append-only. Without a command it lists the latest.`)
+	list := a.auditList()
+	cmd.Flags().AddFlagSet(list.LocalFlags())
+	bare(cmd, list.RunE)
+	cmd.AddCommand(list, a.auditExport())
 	return cmd
 }
 

@@ -81,7 +81,7 @@ that an admin makes without writing code, enforced on every call.
 Start with "postern demo" on this machine, or with "postern login URL" for a
 server that runs already.`)
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.PersistentPreRun = a.remember
+	root.PersistentPreRunE = a.remember
 	root.SetIn(a.Stdin)
 	root.SetOut(a.Stdout)
 	root.SetErr(a.Stderr)
@@ -92,6 +92,7 @@ server that runs already.`)
 	f.Bool("wide", false, "don't cut tables to the width of the terminal")
 	f.String("profile", "", "the saved login to use (POSTERN_PROFILE)")
 	f.Duration("timeout", time.Minute, "the longest that the server is waited for")
+	f.Lookup("timeout").DefValue = "1m"
 	root.AddGroup(
 		&cobra.Group{ID: GroupKeys, Title: "Keys"},
 		&cobra.Group{ID: GroupPeople, Title: "People"},

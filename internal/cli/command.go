@@ -30,6 +30,41 @@ func group(use, short, long string) *cobra.Command {
 		}}
 }
 
+// doesItself marks a command that holds others and does something without them too.
+const doesItself = "doesItself"
+
+// bare lets a command that holds others do something where none of them is named.
+func bare(cmd *cobra.Command, run func(*cobra.Command, []string) error) {
+	other := group(cmd.Use, "", "").RunE
+	cmd.Args, cmd.Annotations = cobra.ArbitraryArgs, map[string]string{doesItself: "yes"}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return other(cmd, args)
+		}
+		return run(cmd, args)
+	}
+}
+
+// noSecrets refuses a command line with a secret in it, wherever it stands:
+// others on the machine can read arguments, and shells keep them.
+func noSecrets(cmd *cobra.Command, args []string) (err error) {
+	for _, arg := range args {
+		if secretForm.MatchString(arg) {
+			return tooMany(cmd, arg)
+		}
+	}
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if err == nil && secretForm.MatchString(f.Value.String()) {
+			err = secretGiven(cmd, "--"+f.Name+" was given what")
+		}
+	})
+	return err
+}
+
+func secretGiven(cmd *cobra.Command, what string) error {
+	return usagef("%s looks like a secret, and a secret is never an argument: others on this machine can read it. Replace it, and see %q.", what, cmd.CommandPath()+" --help")
+}
+
 // call is one run of a command that talks to a server.
 type call struct {
 	*client.Client
@@ -94,8 +129,8 @@ func atMost(names ...string) cobra.PositionalArgs {
 
 // tooMany doesn't repeat what was given: people paste secrets into the wrong place.
 func tooMany(cmd *cobra.Command, extra string) error {
-	if looksSecret(extra) {
-		return usagef("That looks like a secret, and a secret is never an argument: others on this machine can read it. Replace it, and see %q.", cmd.CommandPath()+" --help")
+	if secretForm.MatchString(extra) {
+		return secretGiven(cmd, "That")
 	}
 	return usagef("There are too many arguments. Write it like this: %s", useLine(cmd))
 }
@@ -131,6 +166,9 @@ func flagError(cmd *cobra.Command, err error) error {
 		return usagef("--%s can't be %q: it takes %s. See %q.", f.Name, short(redact(bad.GetValue())), want, see)
 	}
 	if gone, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		if secretFlags[gone.GetSpecifiedName()] {
+			return usagef("There is no flag --%s: a secret is never an argument, where others on this machine can read it. See %q.", gone.GetSpecifiedName(), see)
+		}
 		name := "--" + gone.GetSpecifiedName()
 		if gone.GetSpecifiedShortnames() != "" {
 			name = "-" + gone.GetSpecifiedName()
@@ -142,6 +180,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	}
 	return usagef("%s See %q.", sentence(redact(err.Error())), see)
 }
+
+// secretFlags are flags that people expect where a secret is needed.
+var secretFlags = map[string]bool{"secret": true, "token": true, "password": true, "key-secret": true, "pepper": true, "sso-client-secret": true}
 
 // looksSecret reports whether a text has the form of a secret of any brand.
 func looksSecret(s string) bool {
@@ -183,7 +224,8 @@ func must(err error) {
 	}
 }
 
-const usageTemplate = `Usage:{{if .HasAvailableSubCommands}}
+const usageTemplate = `Usage:{{if .HasAvailableSubCommands}}{{if .Annotations.doesItself}}
+  {{.UseLine}}{{end}}
   {{.CommandPath}} COMMAND{{else}}
   {{.UseLine}}{{end}}{{if .HasExample}}
 
@@ -191,10 +233,10 @@ Examples:
 {{.Example}}{{end}}{{if .HasAvailableSubCommands}}{{$all := .Commands}}{{range $g := .Groups}}
 
 {{.Title}}:{{range $all}}{{if and (eq .GroupID $g.ID) (or .IsAvailableCommand (eq .Name "help"))}}
-  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if not .AllChildCommandsHaveGroup}}
+  {{rpad .Name .NamePadding}}  {{.Short}}{{end}}{{end}}{{end}}{{if not .AllChildCommandsHaveGroup}}
 
 Commands:{{range $all}}{{if and (eq .GroupID "") .IsAvailableCommand}}
-  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+  {{rpad .Name .NamePadding}}  {{.Short}}{{end}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
 
 Flags:
 {{.LocalFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
@@ -203,7 +245,7 @@ Flags of every command:
 {{.InheritedFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}{{end}}{{if .HasHelpSubCommands}}
 
 More help:{{range .Commands}}{{if .IsAdditionalHelpTopicCommand}}
-  {{rpad .CommandPath .CommandPathPadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableSubCommands}}
+  {{rpad .CommandPath .CommandPathPadding}}  {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableSubCommands}}
 
 "{{.CommandPath}} COMMAND --help" tells more of a command.{{end}}
 `

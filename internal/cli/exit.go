@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postern.dev/postern"
 	"postern.dev/postern/client"
 	"postern.dev/postern/internal/cli/screen"
 )
@@ -124,6 +125,10 @@ func exitStatus(ctx context.Context, err error) int {
 		}
 		return statusOfHTTP(e.Status)
 	}
+	if e, ok := errors.AsType[*postern.Error](err); ok { // of a command that needs no server
+		status, _ := StatusOf(string(e.Code))
+		return status
+	}
 	if unreachable(err) {
 		return ExitUnavailable
 	}
@@ -149,6 +154,9 @@ func statusOfHTTP(status int) int {
 
 // unreachable reports whether a request failed on the way.
 func unreachable(err error) bool {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "listen" {
+		return false
+	}
 	e, isNet := errors.AsType[net.Error](err)
 	if _, local := e.(syscall.Errno); local {
 		isNet = false // of a file: what fails on the way has the error of a connection around it
@@ -207,11 +215,14 @@ func sentence(text string) string {
 		return "It failed, and nobody said why."
 	}
 	if first := text[0]; first >= 'a' && first <= 'z' {
-		if word, _, _ := strings.Cut(text, " "); strings.HasSuffix(word, ":") {
-			// "name: …" names a field, and stays as it is written.
+		if word, _, _ := strings.Cut(text, " "); strings.HasSuffix(word, ":") || strings.HasPrefix(text, word+" (POSTERN_") {
+			// "name: …" names a field or a setting, and stays as it is written.
 		} else {
 			text = string(first-'a'+'A') + text[1:]
 		}
+	}
+	if i := strings.LastIndex(text, ": postern "); i >= 0 && !strings.ContainsAny(text[i+2:], ".?!") {
+		return text // what stands at the end is to be copied, without a full stop
 	}
 	if !strings.ContainsAny(text[len(text)-1:], ".?!") {
 		text += "."

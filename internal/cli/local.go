@@ -57,6 +57,19 @@ func Confirm(cmd *cobra.Command, verb, object, then string) (bool, error) {
 // AskFlags gives a command the flags --yes and --dry-run.
 func AskFlags(cmd *cobra.Command) { asks(cmd) }
 
+// SecretFile is a new file, readable by its owner only, that a secret will go into.
+type SecretFile = secretFile
+
+// NewSecretFile makes a SecretFile before there is a secret, so that none is
+// lost for want of a place; nil where path is empty.
+func NewSecretFile(path string) (*SecretFile, error) { return newSecretFile(path) }
+
+// Count is a number and what is counted: "1 scope", "1,204 scopes".
+func Count(n int, one string) string { return screen.Count(n, one) }
+
+// Entries is a number of entries in words.
+func Entries(n int) string { return entries(n) }
+
 // Bar is a sign of life, shown where somebody looks.
 type Bar struct {
 	spin *screen.Spinner
@@ -86,8 +99,9 @@ func (b *Bar) Done() { b.spin.Stop() }
 // optionsKey is where a run keeps the Options that its tree was made with.
 type optionsKey struct{}
 
-func (a *app) remember(cmd *cobra.Command, _ []string) {
+func (a *app) remember(cmd *cobra.Command, args []string) error {
 	cmd.SetContext(context.WithValue(cmd.Context(), optionsKey{}, a.Options))
+	return noSecrets(cmd, args)
 }
 
 func screenOf(cmd *cobra.Command) *screen.Screen { return optionsOf(cmd).Screen(cmd) }

@@ -11,10 +11,12 @@ import (
 
 func (a *app) profiles() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "profiles", Short: "List saved logins, or choose one", Args: exactly(),
+		Use: "profiles", Short: "List saved logins, or choose one",
+		Long:    "Lists the logins that are saved here. Without a command it lists them.",
 		Example: examples("postern profiles", "postern profiles use staging"),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.listProfiles(a.Screen(cmd)) },
 	}
+	bare(cmd, cmd.RunE)
 	cmd.AddCommand(&cobra.Command{
 		Use: "use PROFILE", Short: "Make a saved login the current one", Args: exactly("PROFILE"), ValidArgsFunction: a.completeProfiles,
 		Example: examples("postern profiles use staging"),

@@ -155,6 +155,12 @@ func newSecretFile(path string) (*secretFile, error) {
 	return &secretFile{f}, nil
 }
 
+// Keep writes the secret and makes it last.
+func (s *secretFile) Keep(secret string) error { return s.keep(secret) }
+
+// Drop removes the file, since there is no secret to keep.
+func (s *secretFile) Drop() { s.drop() }
+
 // keep writes the secret and makes it last.
 func (s *secretFile) keep(secret string) error {
 	_, err := s.f.WriteString(secret + "\n")

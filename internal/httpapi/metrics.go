@@ -58,7 +58,7 @@ var (
 	appliedDesc   = describe1("feed_applied", "The number of the change up to which all are in force here.")
 	offsetDesc    = describe1("clock_offset_seconds", "By how much the database's clock is ahead of this machine's.")
 	tamperedDesc  = describe1("tampered_credentials", "Credentials that are refused because their rows were altered outside of Postern.")
-	alteredDesc   = describe1("altered_records_total", "How often a member, role, account or way in was read that had been altered outside of Postern; it gave nothing.")
+	alteredDesc   = describe1("altered_records_total", "How often a member, role, account or way in was read that had been altered outside of Postern, and was refused.")
 	lostDesc      = describe1("lease_renewals_failed_total", "Renewals of the lease that failed.")
 	recordedDesc  = describe1("activity_recorded_total", "Calls that were taken into the activity buffer.")
 	writtenDesc   = describe1("activity_written_total", "Calls that were written.")

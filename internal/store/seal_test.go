@@ -215,8 +215,8 @@ func TestEveryEditOfASealedRowIsFound(t *testing.T) {
 			}
 			rows.Close()
 			for i, c := range columns {
-				to, cond := x.edited(c, values[i]), c+" = $2"
-				cond = strings.Replace(where[table], "name = 'C'", "name like 'C%'", 1)
+				to := x.edited(c, values[i])
+				cond := strings.Replace(where[table], "name = 'C'", "name like 'C%'", 1)
 				raw(t, db, "update "+table+" set "+c+" = $1 where "+cond, to)
 				if n := x.sound(t, db, table); n != all-1 {
 					t.Errorf("%s.%s = %v: %d rows are sound, want %d", table, c, to, n, all-1)
@@ -345,7 +345,7 @@ func TestSealBelongsToItsTable(t *testing.T) {
 	}
 }
 
-// TestAnAlteredRowIsLoggedOnce: the alarm names the table and the record, and a
+// TestAnAlteredRowIsLogged: the alarm names the table and the record, and a
 // row that is read over and over doesn't fill the log.
 func TestAnAlteredRowIsLogged(t *testing.T) {
 	storetest.Targets(t, func(t *testing.T, target string) {

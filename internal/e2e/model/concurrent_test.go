@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	actors = 6   // who act at once
-	turns  = 120 // operations of each
+	actors = 6  // who act at once
+	turns  = 70 // operations of each
 )
 
 // crowd is a world in which many act at once, and what they were told.

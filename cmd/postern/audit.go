@@ -24,14 +24,14 @@ func auditVerifyCommand() *cobra.Command {
 		Example: "  postern audit verify --data /var/lib/postern",
 		Args:    cli.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := cfg.load(cmd.Flags(), file, os.Getenv); err != nil {
-				return cli.Usage(err)
+			if err := cfg.settings(cmd, file); err != nil {
+				return err
 			}
 			target := cfg.Database
 			if target == "" {
 				target = filepath.Join(cfg.Data, "postern.db")
 				if _, err := os.Stat(target); errors.Is(err, os.ErrNotExist) {
-					return cli.Usage(fmt.Errorf("there is no database in %s; name the server's data directory with --data", cfg.Data))
+					return cli.Fail("not_found", fmt.Errorf("there is no database in %s; name the server's data directory with --data", cfg.Data))
 				}
 			}
 			db, err := store.OpenDB(cmd.Context(), target, nil, cfg.logger())
@@ -54,7 +54,7 @@ func auditVerifyCommand() *cobra.Command {
 					Why      string `json:"why,omitempty"`
 				}{v.FirstBad == 0, v.Entries, v.Root, v.FirstBad, v.Why})
 			} else if v.FirstBad == 0 {
-				fmt.Fprintf(cmd.OutOrStdout(), "The audit log is sound: %d entries, root %s.\n", v.Entries, v.Root)
+				fmt.Fprintf(cmd.OutOrStdout(), "The audit log is sound: %s. Its root is\n%s.\n", cli.Entries(int(v.Entries)), v.Root)
 			} else {
 				fmt.Fprintf(cmd.OutOrStdout(), "The audit log was altered. First bad entry: %d (%s).\n", v.FirstBad, v.Why)
 			}

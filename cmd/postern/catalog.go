@@ -132,13 +132,14 @@ func catalogDiffCommand() *cobra.Command {
 
 func printReport(w io.Writer, cat *catalog.Catalog, r *catalog.Report, operations bool) {
 	for _, d := range r.Documents {
-		fmt.Fprintf(w, "%s: %s %s (OpenAPI %s), %d operations\n", cli.Clean(d.Name), cli.Clean(d.Title), cli.Clean(d.Version), cli.Clean(d.OpenAPI), d.Operations)
+		hang(w, "", "  ", fmt.Sprintf("%s: %s %s (OpenAPI %s), %s", d.Name, d.Title, d.Version, d.OpenAPI, cli.Count(d.Operations, "operation")))
 	}
-	fmt.Fprintf(w, "\n%d operations, %d of them public; %d scopes\n", r.Operations, r.Public, r.Scopes)
+	fmt.Fprintf(w, "\n%s, %d of them public; %s\n", cli.Count(r.Operations, "operation"), r.Public, cli.Count(r.Scopes, "scope"))
 	if operations {
 		fmt.Fprintln(w)
 		for _, op := range cat.Operations {
-			fmt.Fprintf(w, "%-7s %s\n        %s\n", op.Method, cli.Clean(op.Path), needs(&op))
+			fmt.Fprintf(w, "%-7s %s\n", op.Method, cli.Clean(op.Path))
+			hang(w, "        ", "        ", needs(&op))
 		}
 	}
 	section(w, "In conflict: these templates can't be told apart, and the catalog is refused", r.Conflicts)
@@ -171,7 +172,17 @@ func section(w io.Writer, title string, list []catalog.Finding) {
 			fmt.Fprintf(w, "  … and %d more; --json lists them all\n", len(list)-shown)
 			break
 		}
-		fmt.Fprintf(w, "  %s\n", cli.Clean(f.String()))
+		hang(w, "  ", "    ", f.String())
+	}
+}
+
+// hang writes a text in lines of 80 columns, those after the first further in.
+func hang(w io.Writer, first, more, text string) {
+	for i, line := range screen.Wrap(cli.Clean(text), 80-len(more)) {
+		if i > 0 {
+			first = more
+		}
+		fmt.Fprintf(w, "%s%s\n", first, line)
 	}
 }
 

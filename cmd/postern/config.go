@@ -353,6 +353,16 @@ func (c *Config) providers() []signin.Provider {
 		RoleClaim: c.SSOClaim, Roles: roles, Provision: c.SSOProvision}}
 }
 
+// hasPassword reports whether the URL of a database holds a password.
+func hasPassword(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil {
+		return true // to be on the safe side
+	}
+	_, has := u.User.Password()
+	return has || u.Query().Get("password") != ""
+}
+
 // prefixes reads addresses and networks.
 func prefixes(list []string) (out []netip.Prefix, err error) {
 	for _, s := range list {

@@ -27,8 +27,8 @@ func serveCommand() *cobra.Command {
 			"  postern serve --config postern.yaml --database postgres://postern@db/postern",
 		Args: cli.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := cfg.load(cmd.Flags(), file, os.Getenv); err != nil {
-				return cli.Usage(err)
+			if err := cfg.settings(cmd, file); err != nil {
+				return err
 			}
 			return serve(cmd.Context(), cmd, cfg)
 		},
@@ -36,6 +36,17 @@ func serveCommand() *cobra.Command {
 	c.Flags().StringVar(&file, "config", os.Getenv("POSTERN_CONFIG"), "YAML file of settings (POSTERN_CONFIG)")
 	cfg.flags(c.Flags())
 	return c
+}
+
+// settings reads the settings of a command, and warns of a password among its arguments.
+func (c *Config) settings(cmd *cobra.Command, file string) error {
+	if err := c.load(cmd.Flags(), file, os.Getenv); err != nil {
+		return cli.Usage(err)
+	}
+	if f := cmd.Flags().Lookup("database"); f != nil && f.Changed && hasPassword(f.Value.String()) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "postern: Others on this machine can read the password in --database. Set\nPOSTERN_DATABASE_FILE, POSTERN_DATABASE or PGPASSFILE instead.")
+	}
+	return nil
 }
 
 func serve(ctx context.Context, cmd *cobra.Command, cfg Config) error {
@@ -129,8 +140,8 @@ func configCommand() *cobra.Command {
 		Example: "  postern config check --config postern.yaml",
 		Args:    cli.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := cfg.load(cmd.Flags(), file, os.Getenv); err != nil {
-				return cli.Usage(err)
+			if err := cfg.settings(cmd, file); err != nil {
+				return err
 			}
 			if cli.JSON(cmd) {
 				return cli.PrintJSON(cmd, map[string]bool{"sound": true})

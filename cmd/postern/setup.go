@@ -24,21 +24,28 @@ func setupCommand() *cobra.Command {
 		Example: "  postern setup --data /var/lib/postern --account Acme --email ada@example.org --name Ada",
 		Args:    cli.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := cfg.load(cmd.Flags(), file, os.Getenv); err != nil {
-				return cli.Usage(err)
+			if err := cfg.settings(cmd, file); err != nil {
+				return err
 			}
 			for _, f := range [][2]string{{"account", in.AccountName}, {"email", in.Email}, {"name", in.Name}} {
 				if f[1] == "" {
 					return cli.Usage(fmt.Errorf("--%s is missing; see %q", f[0], "postern setup --help"))
 				}
 			}
-			n, err := node.Open(cmd.Context(), cfg.bare())
+			keep, err := cli.NewSecretFile(out)
 			if err != nil {
 				return err
 			}
-			done, err := n.Keyring.Setup(cmd.Context(), in)
-			if err = errors.Join(err, n.Close()); err != nil {
+			n, err := node.Open(cmd.Context(), cfg.bare())
+			if err != nil {
+				keep.Drop()
 				return err
+			}
+			done, err := n.Keyring.Setup(cmd.Context(), in)
+			closeErr := n.Close()
+			if err != nil {
+				keep.Drop()
+				return errors.Join(err, closeErr)
 			}
 			result := struct {
 				AccountID     string `json:"accountId"`
@@ -48,13 +55,13 @@ func setupCommand() *cobra.Command {
 				SecretFile    string `json:"secretFile,omitempty"`
 			}{string(done.Account.ID), done.Account.Number, string(done.Member.ID), done.Secret.Reveal(), out}
 			if out != "" {
-				if err := writeSecret(out, done.Secret.Reveal()); err != nil {
+				if err := keep.Keep(done.Secret.Reveal()); err != nil {
 					return err
 				}
 				result.Secret = ""
 			}
 			if cli.JSON(cmd) {
-				return cli.PrintJSON(cmd, result)
+				return errors.Join(cli.PrintJSON(cmd, result), closeErr)
 			}
 			w := cmd.OutOrStdout()
 			fmt.Fprintf(w, "The account %q is ready (number %d), and %s is its super admin.\n\n", done.Account.Name, done.Account.Number, done.Member.Email)
@@ -64,7 +71,7 @@ func setupCommand() *cobra.Command {
 				fmt.Fprintf(w, "Personal access key, shown only now:\n\n  %s\n", done.Secret.Reveal())
 			}
 			fmt.Fprintf(w, "\nNext: start the server with \"postern serve\", then run \"postern login\".\n")
-			return nil
+			return closeErr
 		},
 	}
 	f := c.Flags()
@@ -81,14 +88,4 @@ func setupCommand() *cobra.Command {
 // bare is a node that is opened for one change and never runs.
 func (c *Config) bare() node.Config {
 	return node.Config{Data: c.Data, Database: c.Database, Pepper: c.Pepper, PepperPath: c.pepperPath(), Brand: c.Brand, Log: c.logger()}
-}
-
-// writeSecret writes a secret to a file that isn't there yet, for its owner only.
-func writeSecret(path, secret string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("the secret can't be written: %w", err)
-	}
-	_, err = f.WriteString(secret + "\n")
-	return errors.Join(err, f.Sync(), f.Close())
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"regexp"
 	"strings"
 	"syscall"
@@ -182,7 +183,12 @@ func tell(w io.Writer, err error, status int) {
 			text += " (request " + screen.Clean(e.RequestID) + ")"
 		}
 	}
-	fmt.Fprintln(w, "postern: "+redact(text))
+	text = "postern: " + redact(text)
+	if screen.IsTerminal(w) {
+		s := screen.New(screen.Settings{Out: w, Err: w, Getenv: os.Getenv})
+		text = strings.Join(screen.Wrap(text, s.Width), "\n")
+	}
+	fmt.Fprintln(w, text)
 }
 
 var secretForm = regexp.MustCompile(`\b([a-z][a-z0-9]{1,15}_[a-z]{2,4}_[0-9A-Za-z]{16}_)[0-9A-Za-z]{20,}`)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"postern.dev/postern/api"
 	"postern.dev/postern/client"
@@ -13,8 +14,8 @@ import (
 )
 
 func (a *app) keys() *cobra.Command {
-	cmd := group("keys", "Make, watch, rotate and end service keys", `A service key is an account's credential for one integration: a name, scopes, and
-a life. It is named here by its name or its id; the id is the third part of its
+	cmd := group("keys", "Make, watch, rotate and end service keys", `A service key is an account's credential for one integration: a name, scopes,
+and a life. It is named here by its name or its id; the id is the third part of its
 secrets (pst_sk_ID_…).`)
 	cmd.AddCommand(a.keysCreate(), a.keysList(), a.keysShow(), a.keysRename(), a.keysEdit(), a.keysScopes(),
 		a.keysPause(), a.keysResume(), a.keysRotate(), a.keysFinish(), a.keysCancel(), a.keysRevoke(), a.keysDelete())
@@ -68,6 +69,10 @@ func listKeys(c *call) error {
 		return c.WriteJSON(screen.List(keys))
 	}
 	if len(keys) == 0 {
+		if c.filtered() {
+			c.Notef("No such keys.")
+			return nil
+		}
 		c.Notef("No keys. Make one with: postern keys create NAME --scope SCOPE")
 		return nil
 	}
@@ -76,6 +81,12 @@ func listKeys(c *call) error {
 		c.Notef("There are more keys; these are the first %d.", limit)
 	}
 	return nil
+}
+
+// filtered reports whether flags of the command itself stand on the command line.
+func (c *call) filtered() (yes bool) {
+	c.cmd.LocalFlags().Visit(func(f *pflag.Flag) { yes = yes || c.cmd.Root().PersistentFlags().Lookup(f.Name) == nil })
+	return yes
 }
 
 func keysTable(s *screen.Screen, keys []api.ServiceKey) *screen.Table {

@@ -48,7 +48,7 @@ func keyFields(s *screen.Screen, k api.ServiceKey, names map[string]string) []sc
 	}
 	rate := "the server's default"
 	if k.RateLimit != nil {
-		rate = screen.Number(k.RateLimit.Calls) + " calls in " + screen.Count(int(k.RateLimit.Seconds), "second")
+		rate = screen.Count(int(k.RateLimit.Calls), "call") + " in " + screen.Count(int(k.RateLimit.Seconds), "second")
 	}
 	expires := "never"
 	if !k.ExpiresAt.IsZero() {
@@ -126,7 +126,7 @@ func secretLines(s *screen.Screen, secrets []api.Secret) (lines []string) {
 			words = append(words, "never used")
 		}
 		if x.Calls > 0 {
-			words = append(words, screen.Number(x.Calls)+" calls")
+			words = append(words, screen.Count(int(x.Calls), "call"))
 		}
 		lines = append(lines, strings.Join(words, ", ")+" (no. "+strconv.FormatInt(x.Generation, 10)+")")
 	}

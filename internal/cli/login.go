@@ -78,7 +78,7 @@ func (a *app) signIn(ctx context.Context, c *call) error {
 	if c.JSON {
 		return c.WriteJSON(whoami{Profile: name, Server: p.Server, Me: me})
 	}
-	c.Printf("Signed in to %s as %s (%s), %s.\n", quoted(me.Account.Name), screen.Clean(me.Member.Name), screen.Clean(me.Member.Email), screen.Clean(me.Member.RoleName))
+	c.Printf("Signed in to %s as %s\n(%s), %s.\n", quoted(me.Account.Name), screen.Clean(me.Member.Name), screen.Clean(me.Member.Email), screen.Clean(me.Member.RoleName))
 	if !me.Key.ExpiresAt.IsZero() {
 		c.Printf("Your key works until %s.\n", c.Time(me.Key.ExpiresAt))
 	}

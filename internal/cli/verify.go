@@ -100,7 +100,10 @@ func (c *call) tellDecision(v api.VerifyAnswer) {
 	if v.Reason != "" && !v.Allowed {
 		line = word + " (" + screen.Clean(v.Reason) + ")."
 	}
-	c.Printf("%s\n", strings.TrimSpace(c.Paint(tone, line)+" "+screen.Clean(v.Detail)))
+	c.Printf("%s\n", c.Paint(tone, line))
+	if v.Detail != "" {
+		c.Text(screen.Clean(v.Detail))
+	}
 	field := func(label string, lines ...string) screen.Field {
 		if len(lines) == 1 && lines[0] == "" {
 			lines = nil

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -115,7 +116,7 @@ func logout(c *call) error {
 	if c.on("revoke") {
 		c.Printf("The key of %s is revoked, and forgotten here.\n", quoted(name))
 	} else {
-		c.Printf("Forgot the login %s. Its key works on: end it with \"postern personal-keys revoke\".\n", quoted(name))
+		c.Text(fmt.Sprintf("Forgot the login %s. Its key works on: end it with \"postern personal-keys revoke\".", quoted(name)))
 	}
 	if saved.Current != "" {
 		c.Printf("The current login is %s now.\n", quoted(saved.Current))

@@ -103,7 +103,10 @@ type Log struct {
 	sem       chan struct{}
 	pending   []record // taken out of the buffers and not yet written
 	room      []record // what pending is part of
-	batch     int64    // number of the batch at the head of pending
+	order     []place  // of what is taken out, by time
+	facts     factory
+	packer    packer
+	batch     int64 // number of the batch at the head of pending
 	networks  *bound
 	callers   *bound
 	strangers ring

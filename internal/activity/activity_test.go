@@ -150,6 +150,16 @@ func count(t testing.TB, l *activity.Log, table string) (n int64) {
 	return n
 }
 
+// calls are all calls that are stored.
+func calls(t testing.TB, l *activity.Log) []postern.Activity {
+	t.Helper()
+	out, err := activity.Calls(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
 func ref[T any](v T) *T { return &v }
 
 var ctx = context.Background()

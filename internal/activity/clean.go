@@ -20,8 +20,10 @@ const (
 // cleanPath is a path as it may be stored: without a query, without secrets,
 // without characters that could fool whoever looks at it.
 func cleanPath(brand, path string, op *postern.Operation) string {
-	if i := strings.IndexAny(path, "?#"); i >= 0 {
-		path = path[:i]
+	for _, c := range []byte("?#") {
+		if i := strings.IndexByte(path, c); i >= 0 {
+			path = path[:i]
+		}
 	}
 	if op != nil {
 		path = hideParameters(brand, path, op.Path)
@@ -44,13 +46,10 @@ func clean(brand, s string, n int) string {
 // hideParameters replaces the segments of a path that the template says are
 // secrets, such as {token}: they may be of any form.
 func hideParameters(brand, path, template string) string {
-	if !strings.Contains(template, "{") {
+	if !hidesParameters(template) {
 		return path
 	}
 	names := strings.Split(template, "/")
-	if !slices.ContainsFunc(names, secretParameter) {
-		return path
-	}
 	segments := strings.Split(path, "/")
 	for i, segment := range segments {
 		if i >= len(names) || segment == "" || !secretParameter(names[i]) {
@@ -64,6 +63,11 @@ func hideParameters(brand, path, template string) string {
 		}
 	}
 	return strings.Join(segments, "/")
+}
+
+// hidesParameters reports whether a template has segments that are secrets.
+func hidesParameters(template string) bool {
+	return strings.Contains(template, "{") && slices.ContainsFunc(strings.Split(template, "/"), secretParameter)
 }
 
 func secretParameter(segment string) bool {

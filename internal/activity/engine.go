@@ -125,6 +125,9 @@ func placeholders(engine store.Engine, rows, width int) string {
 // permanent reports whether an error is about what was to be written, so that
 // trying the same again is in vain.
 func permanent(err error) bool {
+	if errors.Is(err, errRefused) {
+		return true
+	}
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch e.Code() & 0xff {
 		case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_RANGE:

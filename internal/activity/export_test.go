@@ -2,8 +2,8 @@ package activity
 
 import (
 	"context"
-	"database/sql"
-	"time"
+	"encoding/binary"
+	"hash/crc32"
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/store"
@@ -15,11 +15,49 @@ func Pool(l *Log) *store.Pool { return l.pool }
 // Trace shows a test every read of a log.
 func Trace(l *Log, fn func(query string, args []any)) { l.trace = fn }
 
-// SetLook makes stretches of a Query short.
-func SetLook(n int) (restore func()) {
-	old := lookRows
-	lookRows = n
-	return func() { lookRows = old }
+// SetBlocks makes blocks and what is read of them in one go small.
+func SetBlocks(calls, many int) (restore func()) {
+	oldCalls, oldLook := blockCalls, lookBlocks
+	blockCalls, lookBlocks.first, lookBlocks.most = calls, many, many
+	return func() { blockCalls, lookBlocks = oldCalls, oldLook }
+}
+
+// Merge merges blocks as is done in the background.
+func Merge(ctx context.Context, l *Log) error { return new(merger).run(ctx, l) }
+
+// Calls are all calls that are stored, in the order of their blocks' numbers.
+func Calls(l *Log) ([]postern.Activity, error) {
+	rows, err := collect(context.Background(), l, scanBlock, `select `+blockColumns+` from activity_blocks b order by seq`)
+	var out []postern.Activity
+	for i := range rows {
+		u, err := unpack(&rows[i].block)
+		if err != nil {
+			return nil, err
+		}
+		if err := u.each(func(c *call) { out = append(out, *u.show(c)) }); err != nil {
+			return nil, err
+		}
+	}
+	return out, err
+}
+
+// Unpack reads a block of an account as it is read from the database.
+func Unpack(firstSeq, seq int64, firstAt, lastAt postern.Micros, calls int64, data []byte) ([]postern.Activity, error) {
+	u, err := unpack(&block{account: "acc_acme", firstSeq: firstSeq, seq: seq, firstAt: firstAt, lastAt: lastAt, calls: calls, data: data})
+	if err != nil {
+		return nil, err
+	}
+	var out []postern.Activity
+	err = u.each(func(c *call) { out = append(out, *u.show(c)) })
+	return out, err
+}
+
+// Sum gives a block's data the checksum that it should have.
+func Sum(data []byte) {
+	if len(data) >= blockHead {
+		data[0] = blockVersion
+		binary.LittleEndian.PutUint32(data[1:], crc32.Checksum(data[blockHead:], castagnoli))
+	}
 }
 
 // CleanPath is how a path is stored.
@@ -35,32 +73,13 @@ func Spoil(l *Log, i int) {
 	l.sem <- struct{}{}
 	defer func() { <-l.sem }()
 	l.takeOut()
-	l.pending[i].activity.Generation = -1
+	bad := facts{shape: l.pending[i].facts.shape, counts: l.pending[i].facts.counts}
+	bad.generation = -1
+	l.pending[i].facts = &bad
 }
 
 // Rewind makes the next batch look like the one before it, as after a commit whose answer was lost.
 func Rewind(l *Log) { l.batch-- }
-
-// InsertBare inserts what was recorded into activity_calls and does nothing
-// else: what Flush is measured against. It returns how long the database took.
-func InsertBare(ctx context.Context, l *Log) (took time.Duration, err error) {
-	l.takeOut()
-	records := l.pending
-	l.pending = nil
-	for len(records) > 0 {
-		n := min(len(records), batchRows)
-		args := callArgs(records[:n], l.batch)
-		l.batch += int64(n)
-		start := time.Now()
-		err := l.pool.Write(ctx, func(tx *sql.Tx) error { return callsTable.insert(ctx, tx, l.pool.Engine, args) })
-		if err != nil {
-			return 0, err
-		}
-		took += time.Since(start)
-		records = records[n:]
-	}
-	return took, nil
-}
 
 func templateOf(s string) *postern.Operation {
 	if s == "" {

@@ -1,6 +1,7 @@
 package activity
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,62 +52,51 @@ func (w *where) and(cond string, args ...any) {
 	w.text.WriteString(cond)
 }
 
-// clone is a copy that can grow on its own.
-func (w *where) clone() *where {
-	c := &where{args: append([]any(nil), w.args...)}
-	c.text.WriteString(w.text.String())
-	return c
+// test is a filter made ready to be asked about many calls.
+type test struct {
+	*Filter
+	agent, path string
 }
 
-// indexed adds what an index answers.
-func (f *Filter) indexed(w *where) {
-	w.and("account_id = ?", string(f.Account))
-	if f.Key != "" {
-		w.and("key_id = ?", string(f.Key))
-	}
+func (f *Filter) test() *test {
+	return &test{f, strings.ToLower(printable(f.UserAgent)), printable(f.PathPrefix)}
 }
 
-// rest adds what must be looked at call by call, and reports whether there is any.
-func (f *Filter) rest(w *where) bool {
-	n := w.text.Len()
-	if f.Generation != 0 {
-		w.and("generation = ?", f.Generation)
+// shape reports whether calls of a shape pass, if their path does.
+func (t *test) shape(f *shape) bool {
+	switch {
+	case t.Key != "" && f.key != t.Key,
+		t.Generation != 0 && f.generation != t.Generation,
+		t.Upstream != "" && f.upstream != t.Upstream,
+		t.Operation != "" && f.operation != t.Operation,
+		t.Method != "" && f.method != t.Method,
+		t.Status != 0 && f.status != t.Status,
+		t.StatusClass != 0 && f.status/100 != t.StatusClass,
+		t.Reason != postern.ReasonNone && f.reason != t.Reason,
+		t.Allowed != nil && f.allowed != *t.Allowed,
+		t.Door != "" && f.door != t.Door,
+		t.IP != "" && f.ip != t.IP,
+		t.agent != "" && !strings.Contains(strings.ToLower(f.agent), t.agent):
+		return false
 	}
-	if f.Upstream != "" {
-		w.and("upstream = ?", string(f.Upstream))
-	}
-	if f.Operation != "" {
-		w.and("operation = ?", f.Operation)
-	}
-	if f.Method != "" {
-		w.and("method = ?", f.Method)
-	}
-	if f.Status != 0 {
-		w.and("status = ?", int64(f.Status))
-	}
-	if f.StatusClass != 0 {
-		w.and("status >= ? and status < ?", int64(f.StatusClass)*100, int64(f.StatusClass)*100+100)
-	}
-	if f.Reason != postern.ReasonNone {
-		w.and("reason = ?", f.Reason.String())
-	}
-	if f.Allowed != nil {
-		w.and("allowed = ?", bit(*f.Allowed))
-	}
-	if f.Door != "" {
-		w.and("door = ?", f.Door)
-	}
-	if f.IP != "" {
-		w.and("ip = ?", f.IP)
-	}
-	if f.UserAgent != "" {
-		w.and(`lower(user_agent) like lower(?) escape '\'`, "%"+likeEscaper.Replace(printable(f.UserAgent))+"%")
-	}
-	if f.PathPrefix != "" {
-		prefix := printable(f.PathPrefix)
-		w.and("substr(path, 1, ?) = ?", int64(len([]rune(prefix))), prefix)
-	}
-	return w.text.Len() > n
+	return true
 }
 
-var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+// pass calls fn with the calls of a block that pass. Where no shape of the block
+// does, or no text of it starts like the path, the calls are not looked at.
+func (t *test) pass(u *unpacked, fn func(c *call)) error {
+	shapes := make([]bool, len(u.shapes))
+	some := false
+	for i := range shapes {
+		shapes[i] = t.shape(&u.shapes[i].shape)
+		some = some || shapes[i]
+	}
+	if !some || t.path != "" && !slices.ContainsFunc(u.texts, func(s string) bool { return strings.HasPrefix(s, t.path) }) {
+		return nil
+	}
+	return u.each(func(c *call) {
+		if shapes[c.shape] && strings.HasPrefix(c.path, t.path) {
+			fn(c)
+		}
+	})
+}

@@ -8,8 +8,12 @@ import (
 )
 
 const (
-	pruneRows  = 500
-	pruneEvery = time.Hour
+	pruneRows = 500
+	// pruneCalls is how many calls, in blocks, go with one step.
+	pruneCalls = 20_000
+	// tidyEvery is how often small blocks are merged; pruneEvery is every how many times of it that what is too old goes.
+	tidyEvery  = 5 * time.Minute
+	pruneEvery = 12
 	// prunePause leaves the writer to the batches between two steps.
 	prunePause = 20 * time.Millisecond
 )
@@ -18,14 +22,12 @@ const (
 // all that is made from them since another.
 type Horizon struct{ Calls, Totals time.Time }
 
-// pruneSteps remove a few of the rows that are older than $1, at most $2. Calls
-// are in the order of their numbers, which is nearly that of their times: the
-// oldest are looked at, and of those the ones that are too old are removed.
+// pruneSteps remove a few of the rows that are older than $1, at most $2. Blocks
+// of calls have a step of their own.
 var pruneSteps = []struct {
 	calls bool
 	query string
 }{
-	{true, `delete from activity_calls where at < $1 and seq in (select seq from activity_calls order by seq limit $2)`},
 	{false, `delete from activity_hours where (account_id, key_id, hour, generation, upstream, operation, allowed, reason, status_class) in (
 		select account_id, key_id, hour, generation, upstream, operation, allowed, reason, status_class from activity_hours where hour < $1 order by hour limit $2)`},
 	{false, `delete from activity_callers where (account_id, key_id, hour, generation, ip, user_agent) in (
@@ -44,9 +46,12 @@ var pruneSteps = []struct {
 
 // Prune takes one small step of removing what is older than a horizon: up to n
 // rows of each table, each in a transaction of its own. It returns how many rows
-// went; call it until that is 0.
+// went; call it until that is 0. A block of calls goes when all of it is too old.
 func (l *Log) Prune(ctx context.Context, before Horizon, n int) (int64, error) {
-	var gone int64
+	gone, err := l.pruneBlocks(ctx, before.Calls, max(1, n))
+	if err != nil {
+		return gone, fmt.Errorf("activity: prune calls: %w", err)
+	}
 	for _, step := range pruneSteps {
 		// An hour goes when all of it is too old.
 		at := hourOf(before.Totals)
@@ -69,32 +74,81 @@ func (l *Log) Prune(ctx context.Context, before Horizon, n int) (int64, error) {
 	return gone, nil
 }
 
-// pruneHourly removes what is too old, in small steps, until ctx is done.
-func (l *Log) pruneHourly(ctx context.Context) {
+// pruneBlocks removes up to n blocks whose calls are all older than a time.
+func (l *Log) pruneBlocks(ctx context.Context, before time.Time, n int) (gone int64, err error) {
+	err = l.pool.Write(ctx, func(tx *sql.Tx) error {
+		gone = 0
+		if err := l.lockHead(ctx, tx); err != nil {
+			return err
+		}
+		blocks, err := scanAll(ctx, tx, scanBlock, `select `+blockColumns+` from activity_blocks b where last_at < $1
+			order by last_at limit $2`, []any{micros(before), n})
+		if err != nil {
+			return err
+		}
+		calls := int64(0)
+		for i := range blocks {
+			if calls += blocks[i].calls; calls > pruneCalls && i > 0 {
+				break
+			}
+			if err := l.deleteBlocks(ctx, tx, blocks[i:i+1]); err != nil {
+				return err
+			}
+			gone++
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return gone, nil
+}
+
+// tidy merges small blocks and removes what is too old, in small steps, until ctx is done.
+func (l *Log) tidy(ctx context.Context) {
+	var m merger
 	wait := time.Minute // not while everything starts
-	for {
+	for i := 0; ; i++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(wait):
 		}
-		wait = pruneEvery
-		now := l.cfg.Now()
-		before := Horizon{now.Add(-l.cfg.KeepCalls), now.Add(-l.cfg.KeepTotals)}
-		total := int64(0)
-		for ctx.Err() == nil {
-			n, err := l.Prune(ctx, before, pruneRows)
-			total += n
-			if err != nil && ctx.Err() == nil {
-				l.cfg.Logger.Warn("activity: prune", "err", err)
-			}
-			if err != nil || n == 0 {
-				break
-			}
-			time.Sleep(prunePause)
+		wait = tidyEvery
+		if err := m.run(ctx, l); err != nil && ctx.Err() == nil {
+			l.cfg.Logger.Warn("activity: merge blocks", "err", err)
 		}
-		if total > 0 {
-			l.cfg.Logger.Info("activity: pruned", "rows", total, "calls_before", before.Calls, "totals_before", before.Totals)
+		if i%pruneEvery == 0 {
+			l.pruneAll(ctx)
 		}
+	}
+}
+
+// pruneAll removes all that is too old.
+func (l *Log) pruneAll(ctx context.Context) {
+	now := l.cfg.Now()
+	before := Horizon{now.Add(-l.cfg.KeepCalls), now.Add(-l.cfg.KeepTotals)}
+	total := int64(0)
+	for ctx.Err() == nil {
+		n, err := l.Prune(ctx, before, pruneRows)
+		total += n
+		if err != nil && ctx.Err() == nil {
+			l.cfg.Logger.Warn("activity: prune", "err", err)
+		}
+		if err != nil || n == 0 {
+			break
+		}
+		pause(ctx)
+	}
+	if total > 0 {
+		l.cfg.Logger.Info("activity: pruned", "rows", total, "calls_before", before.Calls, "totals_before", before.Totals)
+	}
+}
+
+// pause leaves the writer to the batches for a moment.
+func pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(prunePause):
 	}
 }

@@ -1,13 +1,18 @@
 package activity
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
+	"sort"
 	"time"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/store"
 )
 
 const (
@@ -19,9 +24,9 @@ const (
 	lookTime = 500 * time.Millisecond
 )
 
-// lookRows is how many calls are looked at in one go for a filter that no index
-// answers. A test makes it small.
-var lookRows = 20000
+// lookBlocks is how many blocks are read in one go: few at first, since most
+// questions are answered by one or two. A test makes them fewer.
+var lookBlocks = struct{ first, most int }{4, 32}
 
 // Query returns up to n calls that pass a filter, newest first, from after a
 // cursor, and the cursor of what follows: zero where nothing does. n is at most
@@ -44,54 +49,105 @@ func (l *Log) Query(ctx context.Context, f Filter, after Cursor, n int) (page []
 	}
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	for stop := time.Now().Add(lookTime); ; {
-		got, reached, err := l.look(ctx, &f, after, n+1-len(page))
-		if err != nil {
-			return nil, Cursor{}, fmt.Errorf("activity: query: %w", err)
-		}
-		page = append(page, got...)
-		if len(page) > n {
-			last := &page[n-1]
-			return page[:n:n], Cursor{postern.ToMicros(last.At), last.Seq}, nil
-		}
-		if reached.Zero() || time.Now().After(stop) {
-			return page, reached, nil
-		}
-		after = reached
+	// One view of the data: blocks may be merged while they are looked through.
+	tx, err := l.pool.Read().BeginTx(ctx, &sql.TxOptions{Isolation: l.snapshot(), ReadOnly: true})
+	if err == nil {
+		defer tx.Rollback()
+		page, next, err = l.look(ctx, tx, &f, after, n)
 	}
+	if err != nil {
+		return nil, Cursor{}, fmt.Errorf("activity: query: %w", tooLong(ctx, err))
+	}
+	return page, next, nil
 }
 
-// look returns up to n of the next calls that pass, and how far it looked: zero for all the way.
-func (l *Log) look(ctx context.Context, f *Filter, after Cursor, n int) ([]postern.Activity, Cursor, error) {
-	var w where
-	f.indexed(&w)
-	w.and("(at, seq) < (?, ?)", int64(after.At), after.Seq)
-	w.and("at >= ?", micros(f.Since))
-	full := w.clone()
-	var reached Cursor
-	if f.rest(full) {
-		at, err := l.skip(ctx, &w)
+// snapshot is the isolation in which all statements of a transaction see the same.
+func (l *Log) snapshot() sql.IsolationLevel {
+	if l.pool.Engine == store.SQLite {
+		return sql.LevelDefault
+	}
+	return sql.LevelRepeatableRead
+}
+
+// found is a call that passes.
+type found struct {
+	Cursor
+	call call
+	in   *unpacked
+	show *postern.Activity
+}
+
+// look goes through blocks in the order of their latest calls. What it found is
+// in order as far as it is newer than all that can be in the blocks to come.
+func (l *Log) look(ctx context.Context, tx *sql.Tx, f *Filter, after Cursor, n int) ([]postern.Activity, Cursor, error) {
+	var all []found
+	test := f.test()
+	// No block reaches from one hour to another, so of those that begin before
+	// the cursor none ends later than its hour.
+	reach := Cursor{math.MaxInt64, 0}
+	if after.At < math.MaxInt64-hour {
+		reach.At = after.At - after.At%hour + hour
+	}
+	stop := time.Now().Add(lookTime)
+	for many := lookBlocks.first; ; many = min(2*many, lookBlocks.most) {
+		blocks, err := l.blocksBefore(ctx, tx, f, after, reach, many)
 		if err != nil {
 			return nil, Cursor{}, err
 		}
-		if reached = at; !reached.Zero() {
-			full.and("(at, seq) >= (?, ?)", int64(reached.At), reached.Seq)
+		for i := range blocks {
+			b := &blocks[i]
+			reach = b.reach
+			ready := sort.Search(len(all), func(i int) bool { return !reach.before(all[i].Cursor) })
+			if ready > n {
+				return pageOf(all[:ready], n, Cursor{})
+			}
+			if on := (Cursor{reach.At, reach.Seq + 1}); on.before(after) && time.Now().After(stop) {
+				return pageOf(all[:ready], n, on)
+			}
+			if b.firstAt == after.At && b.firstSeq >= after.Seq {
+				continue
+			}
+			all = append(all, l.find(b, test, after)...)
+			slices.SortFunc(all, func(a, b found) int { return cmp.Or(cmp.Compare(b.At, a.At), cmp.Compare(b.Seq, a.Seq)) })
+			all = all[:min(len(all), n+1)]
+			for i := range all {
+				if c := &all[i]; c.show == nil {
+					c.show, c.in, c.call = c.in.show(&c.call), nil, call{}
+				}
+			}
+		}
+		if len(blocks) < many {
+			return pageOf(all, n, Cursor{})
 		}
 	}
-	rows, err := collect(ctx, l, scanCall, `select `+callColumns+` from activity_calls where `+full.text.String()+
-		fmt.Sprintf(` order by at desc, seq desc limit %d`, n), full.args...)
-	return rows, reached, err
 }
 
-// skip finds the call that ends a stretch of lookRows, by the index alone; zero where less is left.
-func (l *Log) skip(ctx context.Context, w *where) (Cursor, error) {
-	at, err := collect(ctx, l, func(rows *sql.Rows, c *Cursor) error { return rows.Scan(&c.At, &c.Seq) },
-		`select at, seq from activity_calls where `+w.text.String()+
-			fmt.Sprintf(` order by at desc, seq desc limit 1 offset %d`, lookRows), w.args...)
-	if err != nil || len(at) == 0 {
-		return Cursor{}, err
+// find returns the calls of a block that pass and are older than a cursor.
+func (l *Log) find(b *blockRow, test *test, after Cursor) []found {
+	var out []found
+	since := postern.Micros(micros(test.Since))
+	l.open(b, func(u *unpacked) error {
+		out = make([]found, 0, 64)
+		return test.pass(u, func(c *call) {
+			if at := (Cursor{c.at, c.seq}); at.before(after) && c.at >= since {
+				out = append(out, found{Cursor: at, call: *c, in: u})
+			}
+		})
+	})
+	return out
+}
+
+// pageOf is a page of what was found, and its cursor; where all of it fits, that is next.
+func pageOf(all []found, n int, next Cursor) ([]postern.Activity, Cursor, error) {
+	if len(all) > n {
+		all = all[:n]
+		next = all[n-1].Cursor
 	}
-	return at[0], nil
+	var page []postern.Activity
+	for i := range all {
+		page = append(page, *all[i].show)
+	}
+	return page, next, nil
 }
 
 // collect reads all rows of a question.
@@ -105,14 +161,24 @@ func collect[T any](ctx context.Context, l *Log, scan func(*sql.Rows, *T) error,
 		defer cancel()
 	}
 	out, err := scanAll(ctx, l.pool.Read(), scan, query, args)
-	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = &postern.Error{Code: postern.CodeUnavailable, Err: err,
-			Message: "That takes too long to look up. Ask for a shorter time, or for one key."}
-	}
-	return out, err
+	return out, tooLong(ctx, err)
 }
 
-func scanAll[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows, *T) error, query string, args []any) ([]T, error) {
+// tooLong says what an error means where a question ran out of time.
+func tooLong(ctx context.Context, err error) error {
+	if err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return err
+	}
+	return &postern.Error{Code: postern.CodeUnavailable, Err: err,
+		Message: "That takes too long to look up. Ask for a shorter time, or for one key."}
+}
+
+// querier is a database, or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func scanAll[T any](ctx context.Context, db querier, scan func(*sql.Rows, *T) error, query string, args []any) ([]T, error) {
 	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -126,17 +192,4 @@ func scanAll[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows, *T) er
 		}
 	}
 	return out, rows.Err()
-}
-
-func scanCall(rows *sql.Rows, a *postern.Activity) error {
-	var at, duration, allowed int64
-	var kind, reason, missing string
-	err := rows.Scan(&a.Seq, &at, &a.AccountID, &a.KeyID, &kind, &a.Generation, &a.MemberID, &a.Upstream, &a.Operation,
-		&a.Method, &a.Path, &a.Status, &allowed, &reason, &missing, &a.Door, &duration, &a.BytesIn, &a.BytesOut,
-		&a.IP, &a.UserAgent, &a.RequestID)
-	a.At, a.Allowed, a.Duration = postern.Micros(at).Time(), allowed == 1, time.Duration(duration)*time.Microsecond
-	a.Kind, _ = postern.ParseKind(kind)
-	a.Reason, _ = postern.ParseReason(reason)
-	a.Missing = splitScopes(missing)
-	return err
 }

@@ -10,56 +10,34 @@ import (
 
 // record is a call on its way from the buffer to the database.
 type record struct {
-	at       postern.Micros
-	activity postern.Activity
-	network  string // of a stranger; empty for the others
-	counts   bool   // towards the account's daily limit
+	at                postern.Micros
+	facts             *facts
+	duration          int64 // in microseconds
+	bytesIn, bytesOut int64
+	path, request     string
 }
 
-func (r *record) stranger() bool { return r.activity.AccountID == "" }
-
-// recordOf makes a record of what is in a slot: bounded, printable, without secrets.
-func (l *Log) recordOf(b *buffer, s *slot, now postern.Micros) record {
-	end := int(s.text) + int(s.method) + int(s.path) + int(s.agent) + int(s.request) + int(s.missing)
-	text := string(b.text[s.text:end])
+// recordOf makes a record of what is in a slot: bounded, printable, without
+// secrets. text is all that the slot's buffer holds.
+func (l *Log) recordOf(text string, s *slot, at postern.Micros) record {
+	text = text[s.text:]
 	take := func(n uint16) (t string) {
 		t, text = text[:n], text[n:]
 		return t
 	}
 	method, path, agent, request, missing := take(s.method), take(s.path), take(s.agent), take(s.request), take(s.missing)
+	f := l.facts.of(l.cfg.Brand, s, method, agent, missing)
+	return record{at: at, facts: f, duration: max(0, s.duration.Microseconds()),
+		bytesIn: max(0, s.bytesIn), bytesOut: max(0, s.bytesOut),
+		path: f.path(l.cfg.Brand, path, s.operation), request: clean(l.cfg.Brand, request, maxRequest)}
+}
 
-	at := s.at
-	// A time from a clock that went wrong would stay at the top of every list.
-	if at <= 0 || at > now+5*60*1_000_000 {
-		at = now
-	}
-	d := postern.Decision{Key: s.key}
-	a := postern.Activity{At: at.Time(), KeyID: d.KeyID(), Kind: s.kind, Generation: int64(s.generation),
-		Method: clean(l.cfg.Brand, method, rawMethod), Path: cleanPath(l.cfg.Brand, path, s.operation),
-		Status: int(s.status), Allowed: s.allowed, Reason: s.reason, Door: clean(l.cfg.Brand, s.door, maxName),
-		Duration: max(0, s.duration.Truncate(time.Microsecond)), BytesIn: max(0, s.bytesIn), BytesOut: max(0, s.bytesOut),
-		UserAgent: clean(l.cfg.Brand, agent, maxAgent), RequestID: clean(l.cfg.Brand, request, maxRequest)}
-	ip := s.ip.Unmap().WithZone("")
-	if ip.IsValid() {
-		a.IP = ip.String()
-	}
-	if s.operation != nil {
-		a.Upstream = postern.UpstreamID(clean(l.cfg.Brand, string(s.operation.Upstream), maxName))
-		a.Operation = clean(l.cfg.Brand, s.operation.Name, maxOperation)
-	}
-	for name := range strings.FieldsSeq(printable(missing)) {
-		a.Missing = append(a.Missing, postern.Scope(name))
-	}
-	r := record{at: at, activity: a}
-	// Only who presented a whole true secret acts in its account. A key ID alone
-	// is public: whoever knows one must not be able to write into its history.
-	if s.known && s.account != "" {
-		r.activity.AccountID, r.activity.MemberID = s.account, s.member
-		r.counts = Counts(s.reason)
-	} else {
-		r.network = network(ip)
-	}
-	return r
+// activity is the record as it is shown, of texts of its own.
+func (r *record) activity() postern.Activity {
+	a := r.facts.activity()
+	a.At, a.Duration, a.BytesIn, a.BytesOut = r.at.Time(), time.Duration(r.duration)*time.Microsecond, r.bytesIn, r.bytesOut
+	a.Path, a.RequestID = strings.Clone(r.path), strings.Clone(r.request)
+	return a
 }
 
 // Counts reports whether a call with this reason counts towards its account's
@@ -83,4 +61,15 @@ func network(ip netip.Addr) string {
 		n = 48
 	}
 	return netip.PrefixFrom(ip, n).Masked().String()
+}
+
+func splitScopes(s string) []postern.Scope {
+	if s == "" {
+		return nil
+	}
+	var out []postern.Scope
+	for name := range strings.FieldsSeq(s) {
+		out = append(out, postern.Scope(name))
+	}
+	return out
 }

@@ -1,6 +1,7 @@
 package activity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,12 +21,13 @@ const (
 )
 
 // Run writes what is recorded until ctx is done, then writes what is left, and
-// removes what is too old once an hour. While the database is away it tries
+// merges small blocks, and
+// removes what is too old. While the database is away it tries
 // again, ever more slowly, and holds as much as fits.
 func (l *Log) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() { l.pruneHourly(ctx) })
+	wg.Go(func() { l.tidy(ctx) })
 
 	wait := l.cfg.Delay
 	for {
@@ -85,18 +87,45 @@ func (l *Log) Flush(ctx context.Context) error {
 	return l.writePending(ctx)
 }
 
+// place is where a call that is taken out lies: in which buffer, in which slot.
+type place struct {
+	at          postern.Micros
+	shard, slot int32
+}
+
 // takeOut moves what is buffered to pending, in the order of time.
 func (l *Log) takeOut() {
 	now := postern.ToMicros(l.cfg.Now())
+	bufs, texts := make([]*buffer, len(l.shards)), make([]string, len(l.shards))
+	order := l.order[:0]
 	for i := range l.shards {
 		b := l.shards[i].swap()
+		bufs[i], texts[i] = b, string(b.text)
 		for j := range b.slots {
-			l.pending = append(l.pending, l.recordOf(b, &b.slots[j], now))
+			at := b.slots[j].at
+			// A time from a clock that went wrong would stay at the top of every list.
+			if at <= 0 || at > now+5*60*1_000_000 {
+				at = now
+			}
+			order = append(order, place{at, int32(i), int32(j)})
 		}
-		l.shards[i].giveBack(b)
 	}
+	slices.SortFunc(order, func(a, b place) int {
+		if a.at != b.at {
+			return cmp.Compare(a.at, b.at)
+		}
+		return cmp.Or(cmp.Compare(a.shard, b.shard), cmp.Compare(a.slot, b.slot))
+	})
+	l.pending = slices.Grow(l.pending, len(order))
+	for _, p := range order {
+		l.pending = append(l.pending, l.recordOf(texts[p.shard], &bufs[p.shard].slots[p.slot], p.at))
+	}
+	for i := range l.shards {
+		l.shards[i].giveBack(bufs[i])
+	}
+	l.facts.forget()
+	l.order = order
 	l.room = l.pending
-	slices.SortStableFunc(l.pending, func(a, b record) int { return int(a.at - b.at) })
 	l.tellPending()
 }
 
@@ -142,8 +171,8 @@ func (l *Log) writeBatch(ctx context.Context, n int) error {
 		}
 		return l.writeBatch(ctx, n-n/2)
 	default:
-		l.cfg.Logger.Error("activity: the database refuses a record", "err", err, "reason", l.pending[0].activity.Reason.String())
-		l.lost.add(l.pending[0].activity.Reason)
+		l.cfg.Logger.Error("activity: the database refuses a record", "err", err, "reason", l.pending[0].facts.reason.String())
+		l.lost.add(l.pending[0].facts.reason)
 	}
 	clear(l.pending[:n])
 	l.pending = l.pending[n:]

@@ -35,7 +35,7 @@ type (
 	}
 	useSum struct {
 		first  postern.Micros
-		latest *record
+		latest *cell
 		calls  int64
 	}
 
@@ -68,9 +68,21 @@ type (
 	}
 )
 
+// cell is what the calls of one shape in one hour come to. Everything else is
+// made from cells, of which there are far fewer than calls.
+type cell struct {
+	of          *sums
+	facts       *facts
+	hour        postern.Micros
+	first, last postern.Micros
+	latest      int // number of the latest record
+	hourSum
+}
+
 // sums are the totals of a batch.
 type sums struct {
-	calls     int64 // of accounts, which have a row each
+	cells     []*cell
+	calls     int64 // of accounts, which get numbers
 	hours     map[hourKey]*hourSum
 	uses      map[useKey]*useSum
 	callers   map[callerKey]*callerSum
@@ -82,22 +94,45 @@ func (l *Log) sum(records []record) *sums {
 	s := &sums{hours: map[hourKey]*hourSum{}, uses: map[useKey]*useSum{}, callers: map[callerKey]*callerSum{},
 		days: map[dayKey]int64{}, strangers: map[strangerKey]*strangerSum{}}
 	for i := range records {
-		r := &records[i]
-		if r.stranger() {
-			l.addStranger(s, r)
+		s.add(i, &records[i])
+	}
+	for _, c := range s.cells {
+		if c.facts.stranger() {
+			l.addStranger(s, c)
 			continue
 		}
-		s.calls++
-		s.addHour(r)
-		l.addCaller(s, r)
-		if r.activity.Allowed {
-			s.addUse(r)
+		s.calls += c.calls
+		s.addHour(c)
+		l.addCaller(s, c)
+		if c.facts.allowed {
+			s.addUse(c)
 		}
-		if r.counts {
-			s.days[dayKey{r.activity.AccountID, l.cfg.DayStart(r.activity.AccountID, r.at)}]++
+		if c.facts.counts {
+			l.addDays(s, c, records)
 		}
 	}
 	return s
+}
+
+// add adds a record to the cell that it belongs to. Records come in the order of time.
+func (s *sums) add(i int, r *record) {
+	f := r.facts
+	c := f.cell
+	if c == nil || c.of != s || r.at < c.hour || r.at-c.hour >= hour {
+		c = &cell{of: s, facts: f, hour: r.at - r.at%hour, first: r.at}
+		s.cells = append(s.cells, c)
+		f.cell = c
+	}
+	c.last, c.latest = r.at, i
+	c.calls++
+	// A refusal is no error: it is counted by its reason.
+	if f.allowed && f.status >= 400 {
+		c.errors++
+	}
+	c.duration += r.duration
+	c.maxDuration = max(c.maxDuration, r.duration)
+	c.bytesIn += r.bytesIn
+	c.bytesOut += r.bytesOut
 }
 
 // in gives the value under k, a new one where there is none.
@@ -110,61 +145,74 @@ func in[K comparable, V any](m map[K]*V, k K) *V {
 	return v
 }
 
-func (s *sums) addHour(r *record) {
-	a := &r.activity
-	h := in(s.hours, hourKey{a.AccountID, a.KeyID, r.at - r.at%hour, a.Generation, a.Upstream, a.Operation, a.Allowed,
-		a.Reason, int64(a.Status / 100)})
-	h.calls++
-	// A refusal is no error: it is counted by its reason.
-	if a.Allowed && a.Status >= 400 {
-		h.errors++
-	}
-	us := a.Duration.Microseconds()
-	h.duration += us
-	h.maxDuration = max(h.maxDuration, us)
-	h.bytesIn += a.BytesIn
-	h.bytesOut += a.BytesOut
+func (s *sums) addHour(c *cell) {
+	f := c.facts
+	h := in(s.hours, hourKey{f.account, f.key, c.hour, f.generation, f.upstream, f.operation, f.allowed, f.reason, int64(f.status / 100)})
+	h.calls += c.calls
+	h.errors += c.errors
+	h.duration += c.duration
+	h.maxDuration = max(h.maxDuration, c.maxDuration)
+	h.bytesIn += c.bytesIn
+	h.bytesOut += c.bytesOut
 }
 
-func (s *sums) addUse(r *record) {
-	a := &r.activity
-	if a.KeyID == "" {
+func (s *sums) addUse(c *cell) {
+	f := c.facts
+	if f.key == "" {
 		return
 	}
-	u := in(s.uses, useKey{a.AccountID, a.KeyID, a.Generation})
-	if u.latest == nil || r.at < u.first {
-		u.first = r.at
+	u := in(s.uses, useKey{f.account, f.key, f.generation})
+	if u.latest == nil || c.first < u.first {
+		u.first = c.first
 	}
-	if u.latest == nil || r.at >= u.latest.at {
-		u.latest = r
+	if u.latest == nil || c.latest > u.latest.latest {
+		u.latest = c
 	}
-	u.calls++
+	u.calls += c.calls
 }
 
-func (l *Log) addCaller(s *sums, r *record) {
-	a := &r.activity
-	k := callerKey{a.AccountID, a.KeyID, r.at - r.at%hour, a.Generation, a.IP, a.UserAgent}
-	group := useKey{a.AccountID, a.KeyID, 0}
+func (l *Log) addCaller(s *sums, from *cell) {
+	f := from.facts
+	k := callerKey{f.account, f.key, from.hour, f.generation, f.ip, f.agent}
+	group := useKey{f.account, f.key, 0}
 	if !l.callers.admit(int64(k.hour), group, k) {
 		k.ip, k.agent = "", ""
 	}
 	c := in(s.callers, k)
-	if c.calls == 0 || r.at < c.first {
-		c.first = r.at
+	if c.calls == 0 || from.first < c.first {
+		c.first = from.first
 	}
-	c.last = max(c.last, r.at)
-	c.calls++
-	c.refused += 1 - bit(a.Allowed)
+	c.last = max(c.last, from.last)
+	c.calls += from.calls
+	if !f.allowed {
+		c.refused += from.calls
+	}
 }
 
-func (l *Log) addStranger(s *sums, r *record) {
-	k := strangerKey{r.at - r.at%hour, r.network, r.activity.Reason, r.activity.Door}
+// addDays counts calls to the days that they are of: nearly always one, which
+// then is not asked for call by call.
+func (l *Log) addDays(s *sums, c *cell, records []record) {
+	account := c.facts.account
+	start := l.cfg.DayStart(account, c.first)
+	if start == l.cfg.DayStart(account, c.last) {
+		s.days[dayKey{account, start}] += c.calls
+		return
+	}
+	for i := range records[:c.latest+1] {
+		if r := &records[i]; r.facts == c.facts && r.at >= c.first && r.at <= c.last {
+			s.days[dayKey{account, l.cfg.DayStart(account, r.at)}]++
+		}
+	}
+}
+
+func (l *Log) addStranger(s *sums, c *cell) {
+	k := strangerKey{c.hour, c.facts.network, c.facts.reason, c.facts.door}
 	if !l.networks.admit(int64(k.hour), "", k.network) {
 		k.network = ""
 	}
 	v := in(s.strangers, k)
-	v.calls++
-	v.last = max(v.last, r.at)
+	v.calls += c.calls
+	v.last = max(v.last, c.last)
 }
 
 var (
@@ -213,9 +261,9 @@ func (l *Log) insertSums(ctx context.Context, tx *sql.Tx, s *sums) error {
 		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.key, b.key))
 	}) {
 		v := s.uses[k]
-		a := &v.latest.activity
-		uses = append(uses, string(k.account), string(k.key), k.generation, int64(v.first), int64(v.latest.at), a.IP,
-			a.UserAgent, string(a.Upstream), a.Operation, v.calls)
+		f := v.latest.facts
+		uses = append(uses, string(k.account), string(k.key), k.generation, int64(v.first), int64(v.latest.last), f.ip,
+			f.agent, string(f.upstream), f.operation, v.calls)
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(s.callers), func(a, b callerKey) int {
 		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.key, b.key), cmp.Compare(a.hour, b.hour))

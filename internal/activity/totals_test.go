@@ -231,7 +231,7 @@ func TestPrune(t *testing.T) {
 		if steps < 10 {
 			t.Errorf("%d steps, want at least 10", steps)
 		}
-		for table, want := range map[string]int64{"activity_calls": 31, "activity_hours": 61, "activity_callers": 61, "activity_uses": 61, "activity_days": 60, "activity_strangers": 61} {
+		for table, want := range map[string]int64{"activity_blocks": 31, "activity_block_keys": 31, "activity_hours": 61, "activity_callers": 61, "activity_uses": 61, "activity_days": 60, "activity_strangers": 61} {
 			if n := count(t, l, table); n != want {
 				t.Errorf("%s keeps %d rows, want %d", table, n, want)
 			}

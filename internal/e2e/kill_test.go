@@ -235,7 +235,7 @@ func (m *massacre) checkRecords() {
 	}
 	acts := m.place.open(t, "activity")
 	defer acts.Close()
-	if got := rows(t, acts, `select (select count(*) from activity_calls), (select coalesce(sum(calls), 0) from activity_hours)`); got[0][0] != got[0][1] {
+	if got := rows(t, acts, `select (select coalesce(sum(calls), 0) from activity_blocks), (select coalesce(sum(calls), 0) from activity_hours)`); got[0][0] != got[0][1] {
 		t.Errorf("%s calls are recorded, and their totals say %s", got[0][0], got[0][1])
 	}
 	target := m.place.database

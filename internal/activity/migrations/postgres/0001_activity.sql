@@ -15,35 +15,30 @@ create table activity_writers (
 );
 create index activity_writers_at on activity_writers (at);
 
--- One row a call of a recognized credential.
-create table activity_calls (
-	seq        bigint not null,
-	at         bigint not null,
+-- The calls of recognized credentials, in blocks. A block holds calls of one account and one hour, in the order
+-- of their numbers; between its first and its last number there is no call of the account that isn't in it.
+create table activity_blocks (
+	seq        bigint primary key, -- of its last call
+	first_seq  bigint not null,
 	account_id text not null check (account_id <> ''),
-	key_id     text not null,
-	kind       text not null,
-	generation bigint not null check (generation >= 0),
-	member_id  text not null,
-	upstream   text not null,
-	operation  text not null,
-	method     text not null,
-	path       text not null,
-	status     bigint not null,
-	allowed    bigint not null check (allowed in (0, 1)),
-	reason     text not null,
-	missing    text not null,
-	door       text not null,
-	duration   bigint not null,
-	bytes_in   bigint not null,
-	bytes_out  bigint not null,
-	ip         text not null,
-	user_agent text not null,
-	request_id text not null,
-	-- The time is in it, so that the table can become a partition by day.
-	primary key (seq, at)
+	first_at   bigint not null,
+	last_at    bigint not null,
+	calls      bigint not null check (calls > 0),
+	data       bytea not null
 );
-create index activity_calls_account on activity_calls (account_id, at, seq);
-create index activity_calls_key on activity_calls (account_id, key_id, at, seq);
+create index activity_blocks_account on activity_blocks (account_id, last_at, seq, first_at);
+create index activity_blocks_seq on activity_blocks (account_id, seq);
+create index activity_blocks_at on activity_blocks (last_at);
+
+-- Which blocks hold calls of a key, and of when the first and the last of them are.
+create table activity_block_keys (
+	account_id text not null,
+	key_id     text not null,
+	last_at    bigint not null,
+	seq        bigint not null, -- of the block
+	first_at   bigint not null,
+	primary key (account_id, key_id, last_at, seq)
+);
 
 -- Calls by hour.
 create table activity_hours (

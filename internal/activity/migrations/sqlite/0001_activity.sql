@@ -15,33 +15,30 @@ create table activity_writers (
 ) strict, without rowid;
 create index activity_writers_at on activity_writers (at);
 
--- One row a call of a recognized credential.
-create table activity_calls (
-	seq        integer primary key,
-	at         integer not null,
+-- The calls of recognized credentials, in blocks. A block holds calls of one account and one hour, in the order
+-- of their numbers; between its first and its last number there is no call of the account that isn't in it.
+create table activity_blocks (
+	seq        integer primary key, -- of its last call
+	first_seq  integer not null,
 	account_id text not null check (account_id <> ''),
-	key_id     text not null,
-	kind       text not null,
-	generation integer not null check (generation >= 0),
-	member_id  text not null,
-	upstream   text not null,
-	operation  text not null,
-	method     text not null,
-	path       text not null,
-	status     integer not null,
-	allowed    integer not null check (allowed in (0, 1)),
-	reason     text not null,
-	missing    text not null,
-	door       text not null,
-	duration   integer not null,
-	bytes_in   integer not null,
-	bytes_out  integer not null,
-	ip         text not null,
-	user_agent text not null,
-	request_id text not null
+	first_at   integer not null,
+	last_at    integer not null,
+	calls      integer not null check (calls > 0),
+	data       blob not null
 ) strict;
-create index activity_calls_account on activity_calls (account_id, at, seq);
-create index activity_calls_key on activity_calls (account_id, key_id, at, seq);
+create index activity_blocks_account on activity_blocks (account_id, last_at, seq, first_at);
+create index activity_blocks_seq on activity_blocks (account_id, seq);
+create index activity_blocks_at on activity_blocks (last_at);
+
+-- Which blocks hold calls of a key, and of when the first and the last of them are.
+create table activity_block_keys (
+	account_id text not null,
+	key_id     text not null,
+	last_at    integer not null,
+	seq        integer not null, -- of the block
+	first_at   integer not null,
+	primary key (account_id, key_id, last_at, seq)
+) strict, without rowid;
 
 -- Calls by hour.
 create table activity_hours (

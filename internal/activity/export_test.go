@@ -2,6 +2,7 @@ package activity
 
 import (
 	"context"
+	"database/sql"
 	"encoding/binary"
 	"hash/crc32"
 
@@ -96,3 +97,18 @@ func Discard(l *Log) {
 		l.shards[i].giveBack(l.shards[i].swap())
 	}
 }
+
+// Exec changes the database behind a log's back.
+func Exec(p *store.Pool, query string, args ...any) (n int64, err error) {
+	err = p.Write(context.Background(), func(tx *sql.Tx) error {
+		res, err := tx.Exec(query, args...)
+		if err == nil {
+			n, err = res.RowsAffected()
+		}
+		return err
+	})
+	return n, err
+}
+
+// Target is where a log is kept.
+func Target(l *Log) string { return l.cfg.Target }

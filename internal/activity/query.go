@@ -26,7 +26,7 @@ const (
 
 // lookBlocks is how many blocks are read in one go: few at first, since most
 // questions are answered by one or two. A test makes them fewer.
-var lookBlocks = struct{ first, most int }{4, 32}
+var lookBlocks = struct{ first, most int }{2, 32}
 
 // Query returns up to n calls that pass a filter, newest first, from after a
 // cursor, and the cursor of what follows: zero where nothing does. n is at most
@@ -107,9 +107,7 @@ func (l *Log) look(ctx context.Context, tx *sql.Tx, f *Filter, after Cursor, n i
 			if b.firstAt == after.At && b.firstSeq >= after.Seq {
 				continue
 			}
-			all = append(all, l.find(b, test, after)...)
-			slices.SortFunc(all, func(a, b found) int { return cmp.Or(cmp.Compare(b.At, a.At), cmp.Compare(b.Seq, a.Seq)) })
-			all = all[:min(len(all), n+1)]
+			all = newestOf(append(all, newestOf(l.find(b, test, after), n+1)...), n+1)
 			for i := range all {
 				if c := &all[i]; c.show == nil {
 					c.show, c.in, c.call = c.in.show(&c.call), nil, call{}
@@ -134,7 +132,17 @@ func (l *Log) find(b *blockRow, test *test, after Cursor) []found {
 			}
 		})
 	})
+	slices.Reverse(out) // nearly always in order then
 	return out
+}
+
+// newestOf puts the newest first and leaves the first n.
+func newestOf(all []found, n int) []found {
+	newer := func(a, b found) int { return cmp.Or(cmp.Compare(b.At, a.At), cmp.Compare(b.Seq, a.Seq)) }
+	if !slices.IsSortedFunc(all, newer) {
+		slices.SortFunc(all, newer)
+	}
+	return all[:min(len(all), n)]
 }
 
 // pageOf is a page of what was found, and its cursor; where all of it fits, that is next.

@@ -1,10 +1,10 @@
 // Package activity records what credentials did, without ever blocking a decision.
 //
 // Record copies a call into a bounded buffer and returns. Run writes what is
-// buffered in batches: the calls themselves, and in the same transaction their
-// totals by hour, when each secret was last used, who calls with it, and what
-// counts towards daily limits. So totals always equal the calls they were made
-// of, and a crash loses at most what a batch waits for.
+// buffered in batches: the calls themselves, packed in blocks, and in the same
+// transaction their totals by hour, when each secret was last used, who calls
+// with it, and what counts towards daily limits. So totals always equal the calls
+// they were made of, and a crash loses at most what a batch waits for.
 //
 // What it promises: a full buffer or an absent database costs records, never a
 // call; what is lost is counted, by reason, and the count is kept; a refused call

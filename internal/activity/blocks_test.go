@@ -104,6 +104,47 @@ func TestPagesWhileBlocksMerge(t *testing.T) {
 	})
 }
 
+// TestPagesThatRunOutOfTime gives each answer time for a block or so: pages are
+// short, or empty, and together they hold every call once, in order.
+func TestPagesThatRunOutOfTime(t *testing.T) {
+	defer activity.SetBlocks(4, 3)()
+	engines(t, func(t *testing.T, target string) {
+		l := open(t, activity.Config{Target: target})
+		for i := range 120 {
+			// Overlapping blocks, and ten of them at one and the same time.
+			at := t0.Add(-time.Duration(i*7%40) * time.Second)
+			if i >= 80 {
+				at = t0.Add(-20 * time.Second)
+			}
+			l.Record(call(at, by([]postern.KeyID{keyA, keyB}[i%2], 1), path(i)))
+			if i%5 == 0 {
+				flush(t, l)
+			}
+		}
+		flush(t, l)
+		for _, f := range []activity.Filter{{Account: acme}, {Account: acme, Key: keyA}, {Account: acme, PathPrefix: "/n/11"}} {
+			want := all(t, l, f, 50)
+			restore := activity.SetLookTime(-time.Second)
+			pages := 0
+			var got []postern.Activity
+			for c := (activity.Cursor{}); ; pages++ {
+				page, next, err := l.Query(ctx, f, c, 50)
+				if err != nil || pages > 1000 {
+					t.Fatalf("after %d pages: %v", pages, err)
+				}
+				got = append(got, page...)
+				if c = next; c.Zero() {
+					break
+				}
+			}
+			restore()
+			if d := cmp.Diff(want, got); d != "" || pages < 5 {
+				t.Errorf("%+v in %d pages: %s", f, pages, d)
+			}
+		}
+	})
+}
+
 // TestFollowWhileBlocksMerge has two nodes write, two merge, and one follow, all
 // at once: the follower sees each call once, in the order of writing.
 func TestFollowWhileBlocksMerge(t *testing.T) {

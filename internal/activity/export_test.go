@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"hash/crc32"
+	"time"
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/store"
@@ -21,6 +22,13 @@ func SetBlocks(calls, many int) (restore func()) {
 	oldCalls, oldLook := blockCalls, lookBlocks
 	blockCalls, lookBlocks.first, lookBlocks.most = calls, many, many
 	return func() { blockCalls, lookBlocks = oldCalls, oldLook }
+}
+
+// SetLookTime makes Query give what it found sooner.
+func SetLookTime(d time.Duration) (restore func()) {
+	old := lookTime
+	lookTime = d
+	return func() { lookTime = old }
 }
 
 // Merge merges blocks as is done in the background.

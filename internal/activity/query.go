@@ -20,9 +20,11 @@ const (
 	maxPage = 200
 	// readLimit is how long one question may take; then it is answered that it can't be.
 	readLimit = 2 * time.Second
-	// lookTime is how long Query looks for calls that pass such a filter before it gives what it found.
-	lookTime = 500 * time.Millisecond
 )
+
+// lookTime is how long Query looks for calls that pass before it gives what it
+// found. A test makes it short.
+var lookTime = 500 * time.Millisecond
 
 // lookBlocks is how many blocks are read in one go: few at first, since most
 // questions are answered by one or two. A test makes them fewer.

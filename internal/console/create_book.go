@@ -57,6 +57,7 @@ type bookRow struct {
 	Name, About string
 	Read, Write *postern.ScopeInfo
 	Sensitive   bool
+	Main        bool // it is named after its resource
 	Eps         []int
 	find        string // what a search looks in
 }
@@ -224,7 +225,9 @@ func (b *scopeBook) finish() {
 		slices.Sort(r.Eps)
 		r.Eps = slices.Compact(r.Eps)
 		// What serves few resources stands before what serves any.
-		slices.SortStableFunc(r.Eps, func(x, y int) int { return cmp.Compare(len(b.ops[x].Ways), len(b.ops[y].Ways)) })
+		slices.SortStableFunc(r.Eps, func(x, y int) int {
+			return cmp.Or(cmp.Compare(len(b.ops[x].Ways), len(b.ops[y].Ways)), cmp.Compare(strings.Count(b.ops[x].Path, "{"), strings.Count(b.ops[y].Path, "{")))
+		})
 		find := []string{r.Name, r.About, r.first().Group}
 		for _, s := range r.scopes() {
 			find = append(find, string(s.Name), s.Words)
@@ -245,8 +248,8 @@ func (b *scopeBook) nameRow(r *bookRow, named map[string]bool) {
 			r.Name += ": " + string(r.first().Name)
 		}
 	}
-	if !r.Sensitive {
-		named[g] = true
+	if !r.Sensitive && !named[g] {
+		named[g], r.Main = true, true
 	}
 	var about []string
 	for _, s := range r.scopes() {

@@ -80,6 +80,15 @@ func (p *waitingPart) same(o *waitingPart) bool {
 	return p.State == o.State && p.Title == o.Title && slices.Equal(p.Bits, o.Bits) && slices.Equal(p.Acts, o.Acts)
 }
 
+// json is the panel for a script: its lists are there even where they are empty.
+func (p *waitingPart) json() ([]byte, error) {
+	out := *p
+	if out.Acts == nil {
+		out.Acts = []waitingAct{}
+	}
+	return json.Marshal(&out)
+}
+
 // waiting says how far a key is with its current secret: no call yet, one that
 // worked, or one that was refused, why, and what puts it right.
 func (c *Console) waiting(v *visit, k *postern.ServiceKey) (waitingPart, error) {
@@ -327,7 +336,7 @@ func (c *Console) firstCallNow(v *visit) error {
 }
 
 func (v *visit) waitingJSON(p *waitingPart) error {
-	body, err := json.Marshal(p)
+	body, err := p.json()
 	if err != nil {
 		return err
 	}
@@ -397,7 +406,7 @@ func (c *Console) firstCallStream(v *visit) error {
 }
 
 func writeEvent(w http.ResponseWriter, out *http.ResponseController, p *waitingPart) error {
-	body, err := json.Marshal(p)
+	body, err := p.json()
 	if err != nil {
 		return err
 	}

@@ -135,6 +135,9 @@ if (reveal) {
   secret.addEventListener('copy', () => { copied = true; });
 
   const mask = $('[data-mask]');
+  const file = $('[data-file]');
+  mask.hidden = false;
+  file.hidden = false;
   mask.addEventListener('click', () => {
     const hide = secret.classList.toggle('masked');
     mask.setAttribute('aria-pressed', hide);
@@ -142,11 +145,10 @@ if (reveal) {
   });
 
   // The file is made here, from the text of the page: no address ever holds the secret.
-  $('[data-file]').addEventListener('click', (e) => {
-    const b = e.currentTarget;
+  file.addEventListener('click', () => {
     const a = document.createElement('a');
-    a.href = URL.createObjectURL(new Blob([`${b.dataset.line}${secret.textContent}\n`], { type: 'text/plain' }));
-    a.download = b.dataset.file;
+    a.href = URL.createObjectURL(new Blob([`${file.dataset.line}${secret.textContent}\n`], { type: 'text/plain' }));
+    a.download = file.dataset.file;
     a.dataset.free = '';
     a.click();
     setTimeout(() => URL.revokeObjectURL(a.href), 1000);

@@ -508,7 +508,7 @@ func (c *Console) callsChart(v *visit, f callsFilter) (out callsChart, err error
 	for _, p := range out.Points {
 		out.Totals.Refused += p.Refused
 	}
-	if n := out.Totals.Calls; n > 0 {
+	if n := out.Totals.Calls; n > 0 && answer == "" {
 		out.Average = tookWords(out.Totals.Duration / time.Duration(n))
 	}
 	out.Totals.Calls = out.Worked + out.Totals.Refused

@@ -66,7 +66,7 @@ func loadAssets() (*assets, error) {
 		css.Write(b)
 	}
 	css.Write(small.Bytes())
-	if err := a.add("postern.css", "text/css; charset=utf-8", css.Bytes()); err != nil {
+	if err := a.add("postern.css", "text/css; charset=utf-8", packCSS(css.Bytes())); err != nil {
 		return nil, err
 	}
 	for pattern, kind := range map[string]string{"assets/js/*.js": "text/javascript; charset=utf-8", "assets/*.svg": "image/svg+xml"} {
@@ -85,6 +85,44 @@ func loadAssets() (*assets, error) {
 		}
 	}
 	return a, nil
+}
+
+// packCSS takes out of a style sheet what only its readers need: comments and
+// blanks around brackets, colons and commas. Quoted text stays as it is.
+func packCSS(in []byte) []byte {
+	const tight = "{};,>"
+	out := make([]byte, 0, len(in))
+	for i := 0; i < len(in); i++ {
+		switch c := in[i]; {
+		case c == '/' && i+1 < len(in) && in[i+1] == '*':
+			end := bytes.Index(in[i+2:], []byte("*/"))
+			if end < 0 {
+				return out
+			}
+			i += end + 3
+		case c == '"' || c == '\'':
+			end := bytes.IndexByte(in[i+1:], c)
+			if end < 0 {
+				return append(out, in[i:]...)
+			}
+			out = append(out, in[i:i+end+2]...)
+			i += end + 1
+		case c == ' ' || c == '\n' || c == '\t' || c == '\r':
+			// A blank before a colon is a selector's, and one after it is not.
+			if n := len(out); n > 0 && out[n-1] != ' ' && out[n-1] != ':' && !strings.ContainsRune(tight, rune(out[n-1])) {
+				out = append(out, ' ')
+			}
+		default:
+			if n := len(out); n > 0 && out[n-1] == ' ' && strings.ContainsRune(tight, rune(c)) {
+				out = out[:n-1]
+			}
+			if n := len(out); c == '}' && n > 0 && out[n-1] == ';' {
+				out = out[:n-1]
+			}
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 func (a *assets) add(name, kind string, body []byte) error {

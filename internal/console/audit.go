@@ -366,6 +366,7 @@ func (c *Console) showEntry(v *visit) error {
 
 // diffOf lays what was before beside what is after.
 func diffOf(before, after map[string]any, zone *time.Location) (out []diffRow) {
+	before, after = flat("", before, nil), flat("", after, nil)
 	names := make([]string, 0, len(before)+len(after))
 	for name := range before {
 		names = append(names, name)
@@ -392,6 +393,21 @@ func diffOf(before, after map[string]any, zone *time.Location) (out []diffRow) {
 	return out
 }
 
+// flat gives the facts within facts a row of their own: "previous.endsAt".
+func flat(prefix string, facts, into map[string]any) map[string]any {
+	if into == nil {
+		into = map[string]any{}
+	}
+	for name, value := range facts {
+		if inner, ok := value.(map[string]any); ok && len(inner) > 0 {
+			flat(prefix+name+".", inner, into)
+		} else {
+			into[prefix+name] = value
+		}
+	}
+	return into
+}
+
 // factWords is the name of a fact as people write it: "expiresAt" as "Expires at".
 func factWords(name string) string {
 	var b strings.Builder
@@ -401,7 +417,7 @@ func factWords(name string) string {
 		}
 		b.WriteRune(r)
 	}
-	return capital(strings.ReplaceAll(strings.ToLower(b.String()), "_", " "))
+	return capital(strings.NewReplacer("_", " ", ".", ": ").Replace(strings.ToLower(b.String())))
 }
 
 func partsOf(value any, there bool, zone *time.Location) []diffPart {

@@ -127,7 +127,7 @@ func ago(t, now time.Time, zone *time.Location) string {
 	}
 	var words string
 	switch {
-	case d < 10*time.Second && to == "":
+	case d < time.Second || d < 10*time.Second && to == "":
 		return "just now"
 	case d < time.Minute:
 		words = count(int64(d/time.Second), "second", "seconds")

@@ -27,13 +27,13 @@ const (
 
 // secretForms are what secrets of others look like: HubSpot's tokens, JSON web
 // tokens, well-known prefixes, and long runs of what only chance writes.
-var secretForms = regexp.MustCompile(`(?i:\bpat-[a-z]{2}\d-[0-9a-f-]{8,}|\beyJ[\w-]{10,}\.|\b(?:sk|rk|ghp|gho|ghs|glpat|xox[abps])[-_][\w-]{16,}|\bbearer\s+\S{8,}|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)|[0-9A-Za-z]{40,}`)
+var secretForms = regexp.MustCompile(`(?i:\bpat-[a-z]{2}\d-[0-9a-f-]{8,}|\beyJ[\w-]{10,}\.|\b(?:sk|rk|ghp|gho|ghs|glpat|xox[abps])[-_][\w-]{16,}|\bbearer\s+\S{8,})|[0-9A-Za-z]{40,}`)
 
 // hasSecret reports whether a text looks as if it held a secret, whole or in part, ours or another's.
 func hasSecret(s string) bool { return hasOurs(s) || secretForms.MatchString(s) }
 
-// hasOurs is hasSecret for fields that take the numbers of requests, which may look
-// like a secret of somebody else.
+// hasOurs is hasSecret for fields of activity and the audit log, whose paths and
+// numbers callers choose: some look like a secret of somebody else.
 func hasOurs(s string) bool { return looksSecret(s) || postern.HideSecrets(s) != s }
 
 // found is something that was searched for.
@@ -125,6 +125,9 @@ func (c *Console) findAll(v *visit, q string, n int) ([]foundGroup, error) {
 	if err != nil {
 		return nil, err
 	}
+	if requestNumber.MatchString(q) && v.can(postern.PermActivityRead) {
+		groups[0].Items = append(groups[0].Items, found{"Calls", "pulse", "Calls with this request number", "Activity of the last 30 days", link("/activity", "request", q, "period", "30d"), 0})
+	}
 	groups = append([]foundGroup{{Name: "Service keys", ID: "keys", Items: keys}}, append(groups, foundGroup{Name: "Scopes", ID: "scopes", Items: scopes},
 		foundGroup{Name: "Endpoints", ID: "endpoints", Items: endpoints}, foundGroup{Name: "People", ID: "people", Items: people})...)
 	out := groups[:0]
@@ -139,6 +142,9 @@ func (c *Console) findAll(v *visit, q string, n int) ([]foundGroup, error) {
 	}
 	return out, nil
 }
+
+// requestNumber is the form of the numbers that this server gives to requests.
+var requestNumber = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // rankOf says how well a text fits: 0 exactly, 1 from its beginning, 2 from that
 // of a word, 3 anywhere; -1 not at all.

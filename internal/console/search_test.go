@@ -24,7 +24,7 @@ func TestSearchFinds(t *testing.T) {
 		k := keys["brand-new"]
 		for q, want := range map[string]string{
 			"BRAND": "brand-new", string(k.ID): "brand-new", k.Current.LastFour: "brand-new", "deals.wr": "Change deals", "change con": "contacts.write",
-			"/invoices": "GET /invoices", "audit l": "/audit", "Nia": "nia@example.com", "python": "stock-levels-to-erp",
+			"/invoices": "GET /invoices", "audit l": "/audit", "8a8943d8-4d24-4fde-930d-ed516a240a76": "Calls with this request number", "Nia": "nia@example.com", "python": "stock-levels-to-erp",
 		} {
 			b.get("/search?q="+url.QueryEscape(q)).want(200, want)
 			var got struct{ Items []found }

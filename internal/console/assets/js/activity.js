@@ -58,7 +58,7 @@ async function ask(signal) {
   const url = new URL(button.dataset.live, location.href);
   if (after) url.searchParams.set('after', after);
   const res = await fetch(url, { headers: { Accept: 'application/json' }, signal });
-  if (res.status === 401 || res.redirected) throw new Error('signed out');
+  if (res.status === 401 || res.redirected) return null;
   if (!res.ok) throw new Error(res.status);
   return res.json();
 }
@@ -70,6 +70,13 @@ async function run() {
   while (on) {
     try {
       const got = await ask(signal);
+      if (!got) {
+        turn(false);
+        bar.hidden = false;
+        bar.classList.add('still');
+        show('You are signed out. Open the page again to go on.');
+        return;
+      }
       after = got.next;
       wait = 1000;
       held.push(...got.calls);

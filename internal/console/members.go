@@ -102,7 +102,7 @@ func factorOf(w store.MemberWays) pill {
 	case w.Password:
 		return pill{"warn", "None"}
 	case w.Joined:
-		return pill{"", "No way into the console"}
+		return pill{"", "No password or passkey"}
 	}
 	return pill{"", "Not joined yet"}
 }

@@ -120,8 +120,15 @@ func (b *scopeBook) grantWords(g postern.Grants) []string {
 
 // few cuts a list of words short.
 func few(words []string, n int) string {
-	if len(words) > n+1 {
-		return strings.Join(words[:n], ", ") + " and " + num(len(words)-n) + " more"
+	sep := ", "
+	if slices.ContainsFunc(words, func(w string) bool { return strings.Contains(w, ", ") }) {
+		sep = "; " // what has commas inside
+	}
+	switch {
+	case len(words) > n+1:
+		return strings.Join(words[:n], sep) + " and " + num(len(words)-n) + " more"
+	case sep == "; ":
+		return strings.Join(words, sep)
 	}
 	return list(words)
 }

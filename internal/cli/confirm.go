@@ -61,6 +61,7 @@ func (c *call) sure(t act) (bool, error) {
 		if errors.Is(err, errDeclined) {
 			return false, exit(ExitStopped, errDeclined)
 		}
+		fmt.Fprintln(c.Err) // what is said next is no answer
 		return false, err
 	}
 	yes := strings.EqualFold(line, "y") || strings.EqualFold(line, "yes")

@@ -17,8 +17,9 @@ type Column struct {
 	// highest; 0 never.
 	Drop  int
 	Right bool // numbers stand to the right
-	// Whole says that a text that is longer than the column is never cut, since
-	// people copy it: it runs over into the room of the last column.
+	// Whole says that a text that is longer than the column is not cut, since
+	// people copy it: it runs over into the room of the last column, as far as
+	// that has any.
 	Whole bool
 	// Middle says that texts are cut in the middle: their ends tell them apart.
 	Middle bool
@@ -82,6 +83,11 @@ func (s *Screen) row(t *Table, shown, widths []int, row []Cell) {
 		text := row[i].Text
 		switch {
 		case t.Columns[i].Whole:
+			last := shown[len(shown)-1]
+			text = Cut(text, room+max(0, widths[last]-1-over)) // as far as there is room at all
+			if i == last {
+				text = Cut(text, room)
+			}
 			over += max(0, Width(text)-room)
 			room = max(room, Width(text))
 		case t.Columns[i].Middle:

@@ -87,7 +87,12 @@ func CutMiddle(text string, width int) string {
 		return Cut(text, width)
 	}
 	head := ansi.Truncate(text, width/3, "")
-	return head + "…" + ansi.TruncateLeft(text, Width(text)-(width-1-Width(head)), "")
+	for gone := Width(text) - (width - 1 - Width(head)); ; gone++ {
+		tail := ansi.TruncateLeft(text, gone, "")
+		if Width(head)+1+Width(tail) <= width { // a wide letter at the cut may stand in the way
+			return head + "…" + tail
+		}
+	}
 }
 
 // Pad fills a text with blanks up to width columns.

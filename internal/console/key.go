@@ -719,7 +719,7 @@ func (r receiptWords) Said() string {
 	case r.Everywhere && len(r.Confirmed) > 1:
 		return "All " + num(len(r.Confirmed)) + " servers confirmed it."
 	case r.Everywhere:
-		return "It is in force."
+		return "This is in force everywhere."
 	}
 	return count(len(r.Awaited), "server has", "servers have") + " not confirmed it yet."
 }

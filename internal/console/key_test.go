@@ -222,10 +222,9 @@ func TestEditScopes(t *testing.T) {
 
 func TestLeastAccess(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
-		b := w.login()
 		k := w.newKey("airbyte-orders", "deals.read", "contacts.read", "deals.write").Key
 		w.later(80 * day)
-		b = w.login()
+		b := w.login()
 		now := w.now()
 		for i := range 20 {
 			w.used(k, now.Add(-time.Duration(i)*day), use{})
@@ -306,12 +305,12 @@ func TestPauseAndResume(t *testing.T) {
 		w.flushed()
 		b.get(at(k, "/pause")).want(200, "This key is in use right now.", "It made 3 calls in the last 7 days", "Calls are refused at once. Nothing is lost and you can undo it.")
 		b.post(at(k, "/pause")).to(at(k, ""))
-		b.get(at(k, "")).want(200, "airbyte-orders is paused: its calls are refused. It is in force.", "Undo", "Paused", "Resume")
+		b.get(at(k, "")).want(200, "airbyte-orders is paused: its calls are refused. This is in force everywhere.", "Undo", "Paused", "Resume")
 		if w.read(k.ID).PausedAt.IsZero() {
 			t.Error("the key is not paused")
 		}
 		b.get(at(k, "/pause")).to(at(k, ""))
-		b.get(at(k, "/receipt")).want(200, "The key is paused", "It is in force.")
+		b.get(at(k, "/receipt")).want(200, "The key is paused", "This is in force everywhere.")
 		b.get(at(k, "/resume")).want(200, "The key works again at once")
 		b.post(at(k, "/resume")).to(at(k, ""))
 		if !w.read(k.ID).PausedAt.IsZero() {
@@ -328,7 +327,7 @@ func TestEndKeyAndItsReceipt(t *testing.T) {
 		w.flushed()
 		b.post(at(k, "/end"), "reason", "the vendor is gone", "endtyped", "airbyte").want(422, "Type airbyte-orders to go on.", "the vendor is gone")
 		b.post(at(k, "/end"), "reason", "the vendor is gone", "endtyped", "airbyte-orders").to(at(k, "/receipt"))
-		b.get(at(k, "/receipt")).want(200, "The key has ended", "its calls are refused, for good", "Reason: the vendor is gone", "It is in force.")
+		b.get(at(k, "/receipt")).want(200, "The key has ended", "its calls are refused, for good", "Reason: the vendor is gone", "This is in force everywhere.")
 		b.get(at(k, "")).want(200, "Ended", "the vendor is gone").not("Rotate secret", "Edit scopes", "Pause")
 		for _, act := range []string{"rename", "scopes", "rotate", "limits"} {
 			b.get(at(k, "/"+act)).want(409, "has ended")
@@ -343,13 +342,12 @@ func TestEndKeyAndItsReceipt(t *testing.T) {
 
 func TestDeleteKey(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
-		b := w.login()
 		idle, busy := w.newKey("idle", "deals.read").Key, w.newKey("busy", "deals.read").Key
 		w.used(idle, w.now(), use{})
 		w.later(31 * day)
 		w.used(busy, w.now().Add(-5*time.Minute), use{n: 2})
 		w.flushed()
-		b = w.login()
+		b := w.login()
 		b.get(at(busy, "/delete")).want(200, "This key is in use right now.", "It made 2 calls in the last 7 days, the latest 5 min ago from 192.0.2.10.", "They will all fail. If you are not sure, pause it instead.", "Pause instead")
 		b.post(at(busy, "/delete"), "typed", "Busy").want(422, "Type busy to go on.")
 		b.get(at(idle, "/delete")).want(200, "Its latest call was").not("Type the key")
@@ -447,7 +445,7 @@ func TestRotateLater(t *testing.T) {
 		if now := w.read(k.ID); now.Rotating(w.now()) {
 			t.Error("the old secret lives on")
 		}
-		b.get(at(k, "")).want(200, "has ended. It is in force.", "Rotate secret")
+		b.get(at(k, "")).want(200, "has ended. This is in force everywhere.", "Rotate secret")
 		b.post(at(k, "/rotate/finish")).to(at(k, ""))
 		if err := json.Unmarshal([]byte(b.get(at(k, "/rotate/live")).body), &live); err != nil || !live.Over {
 			t.Errorf("live = %+v, %v after the end", live, err)
@@ -501,7 +499,7 @@ func TestRotateExposed(t *testing.T) {
 			t.Error("the choice is not made")
 		}
 		b.post(at(k, "/rotate"), "why", "exposed", "revision", p.revision()).
-			want(200, "The old secret has stopped. It is in force.", "Every address in 30 days", "198.51.100.99", "1 address is new in the last 7 days", "Audit entry", "callers.csv")
+			want(200, "The old secret has stopped. This is in force everywhere.", "Every address in 30 days", "198.51.100.99", "1 address is new in the last 7 days", "Audit entry", "callers.csv")
 		if now := w.read(k.ID); now.Rotating(w.now()) || now.Current.Generation != 2 {
 			t.Errorf("key = %+v", now)
 		}

@@ -348,6 +348,10 @@ func (c *Console) scopesPage(v *visit, s *keySnap, h keyHead, f *form) (*scopesV
 	if err != nil {
 		return nil, err
 	}
+	book, err := c.scopeBook(v.r.Context())
+	if err != nil {
+		return nil, err
+	}
 	known := map[postern.Scope]bool{}
 	add := func(r scopeChoice, group string) {
 		i := slices.IndexFunc(view.Groups, func(g scopeGroup) bool { return g.Name == group })
@@ -360,6 +364,12 @@ func (c *Console) scopesPage(v *visit, s *keySnap, h keyHead, f *form) (*scopesV
 	for _, one := range rows {
 		known[one.Name] = true
 		r := scopeChoice{scopeRow: scopeRow{Name: one.Name, Words: cmp.Or(one.Words, string(one.Name)), Write: one.Access == postern.AccessWrite, Sensitive: one.Sensitive, Opens: one.Opens}}
+		if at := book.opened[one.Name]; len(at) > 0 { // by method and path, as people search for them
+			r.Opens = nil
+			for _, i := range at {
+				r.Opens = append(r.Opens, book.ops[i].Method+" "+book.ops[i].Path)
+			}
+		}
 		r.Ticked, r.Has = f.Has("scope", string(one.Name)), slices.Contains(h.K.Scopes, one.Name)
 		if i := slices.IndexFunc(card.Rows, func(x scopeRow) bool { return x.Name == one.Name }); i >= 0 {
 			r.Kind, r.State = card.Rows[i].Kind, card.Rows[i].State

@@ -192,7 +192,7 @@ func TestEditScopes(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		b := w.login()
 		k := w.newKey("airbyte-orders", "deals.read", "invoices.read").Key
-		p := b.get(at(k, "/scopes?add=contacts.read")).want(200, "Read deals", "Change deals", "1 endpoint")
+		p := b.get(at(k, "/scopes?add=contacts.read")).want(200, "Read deals", "Change deals", "1 endpoint", "POST /deals")
 		for scope, want := range map[string]bool{"deals.read": true, "contacts.read": true, "deals.write": false} {
 			if got := regexp.MustCompile(`value="` + scope + `" checked`).MatchString(p.body); got != want {
 				t.Errorf("%s ticked = %v, want %v", scope, got, want)

@@ -17,6 +17,9 @@ type Upstream struct {
 	CatalogVersion int64
 	CreatedAt      time.Time
 	Revision       int64
+	// Altered is true where the record was changed by other means than Postern. Such
+	// an upstream has no URL and no catalog in force.
+	Altered bool
 }
 
 // The dialects in which a refused caller is answered.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/catalog"
 	"postern.dev/postern/internal/keyring"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/store/storetest"
@@ -125,6 +126,42 @@ func TestAnAlteredDatabaseGivesNothing(t *testing.T) {
 		if again.AlteredRecords() == 0 {
 			t.Error("nothing was counted")
 		}
+	})
+}
+
+// TestAnAlteredUpstreamGoesNowhere: neither where calls go nor what they need can be written into
+// the database, and setting both anew puts it right.
+func TestAnAlteredUpstreamGoesNowhere(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		w.raw("update catalogs set body = replace(body, 'deals.read', 'deals.reed')")
+		again := *w
+		again.Keyring = keyring.New(keyring.Config{DB: w.db, Pepper: w.pepper})
+		if cat, _, err := again.Catalog(ctx, w.super, "api", 0); err != nil || len(cat.Operations)+len(cat.Scopes) != 0 {
+			t.Errorf("an altered catalog = %+v, %v; want one of nothing", cat, err)
+		}
+		_, err := again.CreateKey(ctx, w.super, keyring.NewKey{Name: "k", Scopes: []postern.Scope{"deals.reed"}})
+		wantCode(t, "a key with a scope that was written into a catalog", err, postern.CodeInvalid)
+		if l := again.load(apiDoc); l.Version != 2 {
+			t.Errorf("the same document was loaded as version %d, want 2", l.Version)
+		}
+		again.key(w.super, "with the catalog loaded anew", "deals.read")
+
+		w.raw("update upstreams set url = 'http://127.0.0.1:2'")
+		if all, err := w.Upstreams(ctx, w.super); err != nil || len(all) != 1 || !all[0].Altered || all[0].URL != "" || all[0].CatalogVersion != 0 {
+			t.Errorf("an altered upstream = %+v, %v", all, err)
+		}
+		cat, _, err := catalog.Parse(ctx, []catalog.Source{{Name: "api.yaml", Data: []byte(apiDoc)}}, catalog.Options{Upstream: "api"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.LoadCatalog(ctx, w.super, "api", cat, false)
+		wantCode(t, "a catalog for an altered upstream", err, postern.CodeConflict)
+		if u, err := w.PutUpstream(ctx, w.super, postern.Upstream{ID: "api", URL: "http://127.0.0.1:1"}); err != nil || u.Altered || u.CatalogVersion != 0 {
+			t.Errorf("setting it anew = %+v, %v", u, err)
+		}
+		w.load(apiDoc)
+		w.key(w.super, "with both set anew", "deals.read")
 	})
 }
 

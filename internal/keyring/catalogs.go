@@ -174,6 +174,9 @@ func (kr *Keyring) LoadCatalog(ctx context.Context, by postern.Actor, id postern
 		if err != nil {
 			return err
 		}
+		if up.Altered {
+			return postern.Errorf(postern.CodeConflict, "The record of the upstream %q was altered outside of Postern, so no call reaches it. Set it anew with postern upstreams set, then load its catalog.", string(id))
+		}
 		if _, err := catalog.Compile(cat, func(postern.Scope) postern.ScopeID { return 1 }); err != nil {
 			return err
 		}

@@ -32,6 +32,10 @@ func (n *Node) openCRM(ctx context.Context) (err error) {
 	there := false
 	for _, u := range ups {
 		there = there || u.ID == crmUpstream
+		if u.ID == crmUpstream && u.Altered {
+			n.Config.Log.Error("the record of the upstream crm was altered; it isn't served until it is set anew and the server started again")
+			return nil
+		}
 	}
 	if !there {
 		_, err = n.Keyring.PutUpstream(ctx, by, postern.Upstream{ID: crmUpstream, Name: "CRM", URL: keyring.BuiltinURL + "crm",

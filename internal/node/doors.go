@@ -108,14 +108,14 @@ func (n *Node) adminMux(api http.Handler, web *console.Console) (http.Handler, e
 }
 
 // readUpstreams tells the doors of the upstreams as they are now. Those whose
-// compiled-in API isn't served by this node are left out.
+// compiled-in API isn't served by this node, or whose record was altered, are left out.
 func (n *Node) readUpstreams(ctx context.Context) error {
 	ups, err := n.DB.Upstreams(ctx)
 	if err != nil {
 		return err
 	}
 	ups = slices.DeleteFunc(ups, func(u postern.Upstream) bool {
-		return strings.HasPrefix(u.URL, keyring.BuiltinURL) && n.CRM == nil
+		return u.Altered || strings.HasPrefix(u.URL, keyring.BuiltinURL) && n.CRM == nil
 	})
 	n.doors.door.Set(ups)
 	return n.doors.proxy.Set(ups)

@@ -12,7 +12,7 @@ import (
 )
 
 // A sealed table is one whose rows give someone a power: who is a member and
-// with what role, what lets them in. Each row carries a MAC under a key of the
+// with what role, what lets them in, where calls go and what they need. Each row carries a MAC under a key of the
 // pepper, over the table's name and every column, so that whoever can write rows
 // and has no pepper can neither make one, alter one, nor move one to somebody else.
 type sealedTable struct {
@@ -35,12 +35,14 @@ var (
 	totpsTable      = newSealed("totps", 1, "member_id secret pepper last_step created_at")
 	passkeysTable   = newSealed("passkeys", 1, "id member_id name body created_at used_at")
 	identitiesTable = newSealed("identities", 3, "account_id issuer subject member_id created_at used_at")
+	upstreamsTable  = newSealed("upstreams", 1, "id name url host prefix options catalog_version created_at revision")
+	catalogsTable   = newSealed("catalogs", 2, "upstream_id version title digest body loaded_by loaded_at")
 )
 
 // SealedTables names the tables whose rows are sealed.
 func SealedTables() (out []string) {
 	for _, t := range []*sealedTable{accountsTable, rolesTable, membersTable, singleUseTable, sessionsTable, passwordsTable,
-		totpsTable, passkeysTable, identitiesTable} {
+		totpsTable, passkeysTable, identitiesTable, upstreamsTable, catalogsTable} {
 		out = append(out, t.name)
 	}
 	return out

@@ -42,6 +42,8 @@ func newSealed(t *testing.T, db *store.DB) *sealed {
 			tx.PutTOTP(ctx, x.ben.ID, store.TOTP{Secret: []byte{1, 2, 3}, Pepper: 1, LastStep: 7, CreatedAt: t0}),
 			tx.InsertPasskey(ctx, &store.Passkey{ID: x.passkeyID, MemberID: x.ben.ID, Name: "Laptop", Body: "{}", CreatedAt: t0}),
 			tx.PutIdentity(ctx, &store.Identity{Issuer: "https://idp", Subject: "ben", AccountID: x.a.ID, MemberID: x.ben.ID, CreatedAt: t0}),
+			tx.PutUpstream(ctx, &postern.Upstream{ID: "api", URL: "http://127.0.0.1:1", Prefix: "/api", CatalogVersion: 1, CreatedAt: t0}),
+			tx.InsertCatalog(ctx, &store.CatalogVersion{Upstream: "api", Title: "API", Body: `{"format":1,"title":"API"}`, LoadedBy: x.ann.ID, LoadedAt: t0}),
 			tx.PutRecoveryCodes(ctx, x.ben.ID, []postern.SecretHash{x.hash}, t0),
 		} {
 			if err != nil {
@@ -102,6 +104,26 @@ func (x *sealed) sound(t *testing.T, db *store.DB, table string) (n int) {
 			u, err := db.SingleUse(ctx, id)
 			check(err)
 			count(err == nil && !u.Altered && u.UsedAt.IsZero())
+		}
+	case "upstreams":
+		all, err := db.Upstreams(ctx)
+		check(err)
+		for _, u := range all {
+			if u.Altered && (u.URL != "" || u.CatalogVersion != 0 || u.Options != postern.UpstreamOptions{}) {
+				t.Errorf("an altered upstream goes to %q by version %d with %+v", u.URL, u.CatalogVersion, u.Options)
+			}
+			count(!u.Altered)
+		}
+	case "catalogs":
+		for _, id := range []postern.UpstreamID{"api", "apix"} {
+			for version := int64(1); version < 3; version++ {
+				c, err := db.Catalog(ctx, id, version)
+				check(err)
+				if c.Altered && (strings.Contains(c.Body, "API") || c.Digest != "") {
+					t.Errorf("an altered catalog is %s, %q", c.Body, c.Digest)
+				}
+				count(err == nil && !c.Altered)
+			}
 		}
 	default:
 		for _, m := range []postern.MemberID{x.ann.ID, x.ben.ID} {
@@ -176,6 +198,7 @@ func raw(t *testing.T, db *store.DB, query string, args ...any) {
 var where = map[string]string{
 	"accounts": "name = 'C'", "roles": "id like 'rol_1%'", "members": "email like 'cat@%'", "single_use": "id like '%'", "sessions": "id like 'ses_1%'",
 	"passwords": "length >= 20", "totps": "last_step >= 7", "passkeys": "id like 'pk%'", "identities": "subject like 'ben%'",
+	"upstreams": "id like 'api%'", "catalogs": "upstream_id like 'api%'",
 }
 
 // TestEveryEditOfASealedRowIsFound edits each column of each sealed table, as the
@@ -278,6 +301,13 @@ func TestAlteredRowsAreNotSealedAnew(t *testing.T) {
 				return tx.RenamePasskey(ctx, x.ann.ID, x.passkeyID, "x")
 			}},
 			{"totps", "update totps set member_id = 'mem_ann'", func(ctx context.Context, tx *store.Tx) error { return tx.UseTOTP(ctx, x.ann.ID, 9) }},
+			{"upstreams", "update upstreams set url = 'http://127.0.0.1:2'", func(ctx context.Context, tx *store.Tx) error {
+				u, err := tx.Upstream(ctx, "api")
+				if err != nil {
+					return err
+				}
+				return tx.PutUpstream(ctx, &u)
+			}},
 			{"identities", "update identities set member_id = 'mem_ann'", func(ctx context.Context, tx *store.Tx) error {
 				return tx.UseIdentity(ctx, &store.Identity{AccountID: x.a.ID, Issuer: "https://idp", Subject: "ben"}, t0)
 			}},
@@ -331,6 +361,26 @@ func TestWhatWasUsedStaysUsed(t *testing.T) {
 		}
 		if _, err := db.Write(t.Context(), func(tx *store.Tx) error { return use(t.Context(), tx) }); postern.CodeOf(err) != postern.CodeNotFound {
 			t.Errorf("the code again = %v, want not found", err)
+		}
+	})
+}
+
+// TestABodyIsNotTakenOutOfACatalog: the seal is over the digest, and a body that isn't of the digest breaks it.
+func TestABodyIsNotTakenOutOfACatalog(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		newSealed(t, db)
+		for _, body := range []string{"", "{}", `{"format":1,"title":"api"}`} {
+			raw(t, db, "update catalogs set body = $1", body)
+			if c, err := db.Catalog(t.Context(), "api", 1); err != nil || !c.Altered || c.Body != `{"format":1}` {
+				t.Errorf("with the body %q: %+v, %v", body, c, err)
+			}
+		}
+		if all, err := db.CatalogVersions(t.Context(), "api"); err != nil || len(all) != 1 || all[0].Altered || all[0].Body != "" {
+			t.Errorf("the versions = %+v, %v", all, err)
+		}
+		raw(t, db, "update catalogs set digest = $1", strings.Repeat("0", 64))
+		if all, err := db.CatalogVersions(t.Context(), "api"); err != nil || len(all) != 1 || !all[0].Altered {
+			t.Errorf("the versions with another digest = %+v, %v", all, err)
 		}
 	})
 }

@@ -165,6 +165,8 @@ create table catalogs (
   body text not null,
   loaded_by text not null,
   loaded_at bigint not null,
+  mac bytea not null,
+  mac_pepper bigint not null,
   primary key (upstream_id, version)
 );
 
@@ -177,7 +179,9 @@ create table upstreams (
   options text not null,
   catalog_version bigint not null,
   created_at bigint not null,
-  revision bigint not null
+  revision bigint not null,
+  mac bytea not null,
+  mac_pepper bigint not null
 );
 
 create table audit_entries (

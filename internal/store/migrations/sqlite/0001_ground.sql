@@ -165,6 +165,8 @@ create table catalogs (
   body text not null,
   loaded_by text not null,
   loaded_at integer not null,
+  mac blob not null,
+  mac_pepper integer not null,
   primary key (upstream_id, version)
 ) strict;
 
@@ -177,7 +179,9 @@ create table upstreams (
   options text not null,
   catalog_version integer not null,
   created_at integer not null,
-  revision integer not null
+  revision integer not null,
+  mac blob not null,
+  mac_pepper integer not null
 ) strict;
 
 create table audit_entries (

@@ -56,8 +56,8 @@ type memberRow struct {
 	Pending     bool // never came in
 	Invited     bool // there is an invitation that works
 	Until       time.Time
-	MayBeMine   bool // the reader holds all that they do
-	MayBeLacked string
+	MayBeMine   bool   // the reader holds all that they do
+	MayBeLacked string // what the reader lacks of it
 }
 
 type membersView struct {

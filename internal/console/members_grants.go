@@ -12,11 +12,10 @@ import (
 // grantsPart is the choice of the scopes that a person or a role holds: boxes for
 // single scopes, and lines for patterns.
 type grantsPart struct {
-	Groups   []grantGroup
-	Patterns string // one a line
+	Chosen   []grantBox
+	Groups   []grantGroup // of those that are not chosen, by API
+	Patterns string       // one a line
 	Error    string
-	Open     bool
-	Ticked   int
 }
 
 type grantGroup struct {
@@ -54,13 +53,13 @@ func (c *Console) grantsPart(v *visit, f *form) (p grantsPart, err error) {
 			box := grantBox{Name: string(s.Name), Words: cmp.Or(s.Words, string(s.Name)), Sensitive: s.Sensitive, Ticked: f.Has("scope", string(s.Name))}
 			box.Locked = !box.Ticked && !holds.Covers(s.Name, s.Sensitive)
 			if box.Ticked {
-				p.Ticked++
+				p.Chosen = append(p.Chosen, box)
+			} else {
+				p.Groups[i].Boxes = append(p.Groups[i].Boxes, box)
 			}
-			p.Groups[i].Boxes = append(p.Groups[i].Boxes, box)
 		}
 	}
 	p.Patterns, p.Error = f.Values.Get("patterns"), f.ErrorOf("scopes")
-	p.Open = p.Ticked > 0 || p.Error != ""
 	return p, nil
 }
 

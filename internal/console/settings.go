@@ -49,14 +49,12 @@ type integrationsView struct {
 
 // apiRow is a connected API.
 type apiRow struct {
-	U        postern.Upstream
-	Name     string
-	Base     string // where it is called
-	Cover    *coverage
-	Scopes   []grantBox
-	Built    bool
-	NoCalls  bool // no catalog: every call is refused
-	Shortcut string
+	U       postern.Upstream
+	Name    string
+	Base    string // where it is called
+	Cover   *coverage
+	Scopes  []grantBox
+	NoCalls bool // no catalog: every call is refused
 }
 
 func (c *Console) showIntegrations(v *visit) error {

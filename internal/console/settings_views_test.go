@@ -19,7 +19,7 @@ func settingsViews(c func() Common) map[string][]view {
 		f.Wrong("", "%s", polyglot)
 		return f
 	}
-	grants := grantsPart{Groups: []grantGroup{{polyglot, []grantBox{{Name: polyglot, Words: polyglot, Sensitive: true, Ticked: true}, {Name: polyglot, Words: polyglot, Locked: true}}}}, Patterns: polyglot, Error: polyglot, Open: true, Ticked: 1}
+	grants := grantsPart{Chosen: []grantBox{{Name: polyglot, Words: polyglot, Sensitive: true, Ticked: true}}, Groups: []grantGroup{{polyglot, []grantBox{{Name: polyglot, Words: polyglot, Locked: true}}}}, Patterns: polyglot, Error: polyglot}
 	rights := &rights{F: f(), Own: true, Grants: grants, Roles: []roleChoice{{ID: polyglot, Name: polyglot, Words: polyglot, Holds: polyglot, Chosen: true}, {ID: "x", Name: polyglot, Lacks: polyglot}}}
 	m := postern.Member{ID: "mem_1", Name: polyglot, Email: polyglot, Role: postern.Role{ID: "rol_1", Name: polyglot}, CreatedAt: t0, Altered: true}
 	row := memberRow{M: m, Name: polyglot, Holds: polyglot, Own: true, Last: t0, Factor: pill{"warn", polyglot}, Pending: true, Invited: true, Until: t0, Ways: store.MemberWays{Keys: 3, Flagged: 1, PersonalKeys: 1}}

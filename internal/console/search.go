@@ -132,7 +132,9 @@ func (c *Console) findAll(v *visit, q string, n int) ([]foundGroup, error) {
 		foundGroup{Name: "Endpoints", ID: "endpoints", Items: endpoints}, foundGroup{Name: "People", ID: "people", Items: people})...)
 	out := groups[:0]
 	for _, g := range groups {
-		slices.SortStableFunc(g.Items, func(a, b found) int { return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.Name, b.Name)) })
+		slices.SortStableFunc(g.Items, func(a, b found) int {
+			return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(len(a.Name), len(b.Name)), strings.Compare(a.Name, b.Name))
+		})
 		if len(g.Items) > n {
 			g.Items, g.More = g.Items[:n], len(g.Items)-n
 		}
@@ -294,6 +296,9 @@ func (v *visit) findScopes(q string) (scopes, endpoints []found, err error) {
 		r := bestOf(q, op.Path, op.Summary, op.Name, op.Method+" "+op.Path)
 		if r < 0 {
 			continue
+		}
+		if r *= 2; op.Method != http.MethodGet {
+			r++ // of two that fit alike, what reads comes first
 		}
 		text := op.Summary
 		if len(op.Ways) > 0 && len(op.Ways[0]) > 0 {

@@ -8,7 +8,10 @@ list.id = 'proposals';
 list.role = 'listbox';
 list.ariaLabel = 'Proposals';
 list.hidden = true;
-form.append(list);
+const heard = document.createElement('span'); // how many there are, for who can't see them
+heard.className = 'sr';
+heard.role = 'status';
+form.append(list, heard);
 input.setAttribute('role', 'combobox');
 input.setAttribute('aria-autocomplete', 'list');
 input.setAttribute('aria-controls', list.id);
@@ -60,7 +63,7 @@ function show(nodes, words) {
   at = -1;
   input.removeAttribute('aria-activedescendant');
   input.setAttribute('aria-expanded', String(!list.hidden));
-  if (words) globalThis.postern.say(words);
+  heard.textContent = words;
 }
 
 async function ask() {

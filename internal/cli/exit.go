@@ -191,7 +191,7 @@ func tell(w io.Writer, err error, status int) {
 	fmt.Fprintln(w, text)
 }
 
-var secretForm = regexp.MustCompile(`\b([a-z][a-z0-9]{1,15}_[a-z]{2,4}_[0-9A-Za-z]{16}_)[0-9A-Za-z]{20,}`)
+var secretForm = regexp.MustCompile(`([a-z][a-z0-9]{1,15}_[a-z]{2,4}_[0-9A-Za-z]{16}_)[0-9A-Za-z]{20,}`)
 
 // redact takes the random part out of what looks like a secret, however it came into a message.
 func redact(text string) string { return secretForm.ReplaceAllString(text, "$1…") }

@@ -21,7 +21,7 @@ func setupCommand() *cobra.Command {
 		Short: "Make the first account and its super admin",
 		Long: "Make the first account of a server and its super admin, and show the super admin's\n" +
 			"personal access key, once. The server must not be running on the same data.",
-		Example: "  postern setup --data /var/lib/postern --account Acme --email ada@example.org --name Ada",
+		Example: "  postern setup --data /var/lib/postern --account Acme --name Ada \\\n      --email ada@example.org",
 		Args:    cli.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cfg.settings(cmd, file); err != nil {
@@ -64,7 +64,7 @@ func setupCommand() *cobra.Command {
 				return errors.Join(cli.PrintJSON(cmd, result), closeErr)
 			}
 			w := cmd.OutOrStdout()
-			fmt.Fprintf(w, "The account %q is ready (number %d), and %s is its super admin.\n\n", done.Account.Name, done.Account.Number, done.Member.Email)
+			fmt.Fprintf(w, "The account %q is ready (number %d).\nIts super admin is %s.\n\n", done.Account.Name, done.Account.Number, cli.Clean(done.Member.Email))
 			if out != "" {
 				fmt.Fprintf(w, "The personal access key is in %s.\n", out)
 			} else {

@@ -115,6 +115,7 @@ server that runs already.`)
 	root.SetHelpCommandGroupID(GroupServer)
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageTemplate(usageTemplate)
+	root.SetHelpFunc(help)
 	_ = root.RegisterFlagCompletionFunc("profile", a.completeProfiles)
 	return root
 }

@@ -224,6 +224,39 @@ func must(err error) {
 	}
 }
 
+// helpWidth is what lines of help are broken at: also where a terminal is wider, they read best so.
+const helpWidth = 80
+
+// help writes all about a command.
+func help(cmd *cobra.Command, _ []string) {
+	long := cmd.Long
+	if long == "" {
+		long = cmd.Short + "."
+	}
+	out := cmd.OutOrStdout()
+	fmt.Fprintln(out, fold(long))
+	if cmd.Runnable() || cmd.HasSubCommands() {
+		fmt.Fprint(out, "\n", cmd.UsageString())
+	}
+}
+
+// fold breaks the paragraphs of a text that don't fit. Lines that begin with a
+// blank stay as they are.
+func fold(text string) string {
+	var out []string
+	for para := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
+		fits := true
+		for line := range strings.SplitSeq(para, "\n") {
+			fits = fits && screen.Width(line) <= helpWidth
+		}
+		if !fits && !strings.HasPrefix(para, " ") && !strings.Contains(para, "\n ") {
+			para = strings.Join(screen.Wrap(para, helpWidth), "\n")
+		}
+		out = append(out, para)
+	}
+	return strings.Join(out, "\n\n")
+}
+
 const usageTemplate = `Usage:{{if .HasAvailableSubCommands}}{{if .Annotations.doesItself}}
   {{.UseLine}}{{end}}
   {{.CommandPath}} COMMAND{{else}}

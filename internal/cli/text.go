@@ -29,7 +29,20 @@ func orNone(lines []string, none string) []string {
 }
 
 // examples are command lines for help.
-func examples(lines ...string) string { return "  " + strings.Join(lines, "\n  ") }
+func examples(lines ...string) string {
+	for i, line := range lines {
+		head, rest := "", line
+		for screen.Width(rest) > helpWidth-6 { // broken before a flag, as a shell reads it
+			at := strings.LastIndex(rest[:helpWidth-8], " --")
+			if at <= 0 {
+				break
+			}
+			head, rest = head+rest[:at]+" \\\n      ", rest[at+1:]
+		}
+		lines[i] = head + rest
+	}
+	return "  " + strings.Join(lines, "\n  ")
+}
 
 // shellWord is a name as it can be pasted into a shell.
 func shellWord(name string) string {

@@ -142,7 +142,7 @@ func printReport(w io.Writer, cat *catalog.Catalog, r *catalog.Report, operation
 			hang(w, "        ", "        ", needs(&op))
 		}
 	}
-	section(w, "In conflict: these templates can't be told apart, and the catalog is refused", r.Conflicts)
+	section(w, "Refused, since these templates can't be told apart", r.Conflicts)
 	section(w, "Not understood, and so closed", r.Problems)
 	section(w, "Uncovered: they name no scope, and are denied", r.Uncovered)
 	section(w, "Denied to everyone: no kind of credential can use them", r.Unsatisfiable)
@@ -166,7 +166,8 @@ func section(w io.Writer, title string, list []catalog.Finding) {
 	if len(list) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "\n%s (%d):\n", title, len(list))
+	fmt.Fprintln(w)
+	hang(w, "", "", fmt.Sprintf("%s (%d):", title, len(list)))
 	for i, f := range list {
 		if i == shown {
 			fmt.Fprintf(w, "  … and %d more; --json lists them all\n", len(list)-shown)

@@ -15,8 +15,8 @@ import (
 
 func (a *app) keys() *cobra.Command {
 	cmd := group("keys", "Make, watch, rotate and end service keys", `A service key is an account's credential for one integration: a name, scopes,
-and a life. It is named here by its name or its id; the id is the third part of its
-secrets (pst_sk_ID_…).`)
+and a life. It is named here by its name or its id; the id is the third part of
+its secrets (pst_sk_ID_…).`)
 	cmd.AddCommand(a.keysCreate(), a.keysList(), a.keysShow(), a.keysRename(), a.keysEdit(), a.keysScopes(),
 		a.keysPause(), a.keysResume(), a.keysRotate(), a.keysFinish(), a.keysCancel(), a.keysRevoke(), a.keysDelete())
 	return cmd
@@ -85,7 +85,7 @@ func listKeys(c *call) error {
 
 // filtered reports whether flags of the command itself stand on the command line.
 func (c *call) filtered() (yes bool) {
-	c.cmd.LocalFlags().Visit(func(f *pflag.Flag) { yes = yes || c.cmd.Root().PersistentFlags().Lookup(f.Name) == nil })
+	c.cmd.Flags().Visit(func(f *pflag.Flag) { yes = yes || c.cmd.Root().PersistentFlags().Lookup(f.Name) == nil })
 	return yes
 }
 

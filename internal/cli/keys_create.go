@@ -160,7 +160,7 @@ func (c *call) showMade(k api.ChangedKey, file *secretFile, before, after func()
 func (c *call) tellSecret(secret, file string) {
 	switch {
 	case file != "":
-		c.Printf("Its secret is in %s, which only you can read. Nobody can show it again.\n", screen.Clean(file))
+		c.Text("Its secret is in " + screen.Clean(file) + ", which only you can read. Nobody can show it again.")
 	case secret != "":
 		c.Printf("\n%s\n\n", c.Paint(screen.Strong, screen.Clean(secret)))
 		c.Text("This is its secret, shown this once. Copy it now to where the integration reads it from; nobody can show it again.")

@@ -138,6 +138,9 @@ func (a *app) redeem(ctx context.Context, c *call, p profile) (string, error) {
 		return "", err
 	}
 	joined, err := waiting(c, "Using the invitation…", func() (api.Joined, error) { return cl.AcceptInvitation(ctx, invitation) })
+	if client.IsCode(err, "unauthenticated") {
+		err = exit(ExitNotPermitted, errorf("%s", sentence(err.Error()))) // signing in again is no help
+	}
 	return joined.Secret, err
 }
 

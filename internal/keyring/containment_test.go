@@ -95,6 +95,25 @@ func TestSuspendedAccountChangesNothing(t *testing.T) {
 	})
 }
 
+// Who holds less changes nothing of who holds more, not even the name: the audit log
+// and the list of members would tell of somebody else.
+func TestNobodyRenamesWhoHoldsMore(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		role, err := w.CreateRole(t.Context(), w.super, keyring.RoleInput{Name: "People", Permissions: []postern.Permission{postern.PermMembersRead, postern.PermMembersWrite}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mal, peer, name := w.member("mal@example.org", role.ID), w.member("peer@example.org", role.ID), "Mal"
+		_, err = w.EditMember(t.Context(), mal, w.super.MemberID, keyring.MemberEdit{Name: &name})
+		wantCode(t, "a new name for a super admin", err, postern.CodeInsufficientScope)
+		for _, id := range []postern.MemberID{mal.MemberID, peer.MemberID} {
+			if m, err := w.EditMember(t.Context(), mal, id, keyring.MemberEdit{Name: &name}); err != nil || m.Name != name {
+				t.Errorf("a new name for an equal = %+v, %v", m, err)
+			}
+		}
+	})
+}
+
 // Only what a maker lost flags their keys: not a new name, nor a scope that someone
 // else put there and they never held.
 func TestOnlyALossFlags(t *testing.T) {

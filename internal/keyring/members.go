@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/store"
 )
 
 // InvitationKept is how long an invitation can be accepted.
@@ -261,8 +262,8 @@ func (kr *Keyring) EditMember(ctx context.Context, by postern.Actor, id postern.
 		if out = was; sameMember(&was, who) {
 			return nil
 		}
-		// Taking rights from someone who holds more than you is a change that you may not make either.
-		if m.ID != who.ID && !sameRights(&was, who) {
+		// Taking rights from someone who holds more than you, or giving them another's name, is a change that you may not make either.
+		if m.ID != who.ID {
 			if err := outranks(m, was.Role, was.Scopes, "change this member"); err != nil {
 				return err
 			}
@@ -340,18 +341,37 @@ func superAdmin(m *postern.Member) bool {
 	return m.Role.ID == postern.RoleSuperAdmin && m.Scopes == nil && !m.Altered
 }
 
-// otherSuperAdmin refuses what would leave an account without a super admin.
+// otherSuperAdmin refuses what would leave an account without a super admin who
+// can come in. One who was invited and hasn't accepted, or who has lost every way
+// in, can't.
 func (c *change) otherSuperAdmin(a postern.AccountID, but postern.MemberID) error {
 	all, err := c.RoleMembers(c.ctx, a, postern.RoleSuperAdmin)
 	if err != nil {
 		return err
 	}
 	for _, m := range all {
-		if m.ID != but && superAdmin(&m) {
-			return nil
+		if m.ID == but || !superAdmin(&m) {
+			continue
+		}
+		if in, err := c.canComeIn(&m); err != nil || in {
+			return err
 		}
 	}
-	return postern.Errorf(postern.CodeConflict, "This is the account's last super admin. Make someone else a super admin first.")
+	return postern.Errorf(postern.CodeConflict, "This is the account's last super admin who can sign in. Make someone else a super admin first; an invitation counts once it is accepted.")
+}
+
+// canComeIn reports whether a member has a way in that works now.
+func (c *change) canComeIn(m *postern.Member) (bool, error) {
+	ways, err := c.MemberWays(c.ctx, m.AccountID, m.ID)
+	if err != nil {
+		return false, err
+	}
+	if w := ways[m.ID]; w.Password || w.Passkeys > 0 || w.Identities > 0 {
+		return true, nil
+	}
+	keys, err := c.PersonalKeys(c.ctx, m.AccountID, m.ID)
+	live := func(k store.PersonalKey) bool { return k.ExpiresAt.IsZero() || c.now.Before(k.ExpiresAt) }
+	return slices.ContainsFunc(keys, live), err
 }
 
 // flagMadeBy flags the live keys that someone made with scopes that they held

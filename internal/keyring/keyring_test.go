@@ -320,6 +320,49 @@ func TestMembersWhoseRightsShrink(t *testing.T) {
 	})
 }
 
+// The last super admin who can come in stays: an invitation that nobody has
+// accepted is no other super admin, and neither is one whose keys have all ended.
+func TestLastSuperAdminWhoCanComeInStays(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		viewer := postern.RoleViewer
+		stays := func(when string) {
+			t.Helper()
+			wantCode(t, when+", remove", w.RemoveMember(ctx, w.super, w.super.MemberID), postern.CodeConflict)
+			_, err := w.EditMember(ctx, w.super, w.super.MemberID, keyring.MemberEdit{RoleID: &viewer})
+			wantCode(t, when+", demote", err, postern.CodeConflict)
+		}
+		inv, err := w.InviteMember(ctx, w.super, keyring.NewMember{Email: "kim@example.org", Name: "Kim", RoleID: postern.RoleSuperAdmin})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stays("while the other one is only invited")
+		if _, err := w.AcceptInvitation(ctx, inv.Invitation.Reveal(), postern.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		kim := postern.Actor{AccountID: w.super.AccountID, MemberID: inv.Member.ID}
+		keys, err := w.PersonalKeys(ctx, kim)
+		if err != nil || len(keys) != 1 {
+			t.Fatalf("the other one's keys = %v, %v", keys, err)
+		}
+		if err := w.RevokePersonalKey(ctx, kim, keys[0].Key); err != nil {
+			t.Fatal(err)
+		}
+		stays("when the other one's key is revoked")
+		if _, err := w.CreatePersonalKey(ctx, kim, keyring.NewPersonalKey{Name: "short", ExpiresAt: w.now.Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		w.now = w.now.Add(time.Hour)
+		stays("when the other one's key has run out")
+		if _, err := w.CreatePersonalKey(ctx, kim, keyring.NewPersonalKey{Name: "laptop"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.RemoveMember(ctx, w.super, w.super.MemberID); err != nil {
+			t.Errorf("remove one of two who can come in = %v", err)
+		}
+	})
+}
+
 func TestAccountsAreApart(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		ctx := t.Context()

@@ -20,6 +20,7 @@ const (
 	BugNamesStayTaken  Bug = "the name of an ended key stays taken"
 	BugPersonalFrozen  Bug = "a personal key keeps the rights that its member had"
 	BugLastAdminGoes   Bug = "the last super admin can go"
+	BugInvitedCounts   Bug = "a super admin who can't come in counts as another one"
 	BugFirstWayOnly    Bug = "only the first alternative of an operation counts"
 	BugAnyScopeOpens   Bug = "one scope of several opens an operation"
 	BugNetworksIgnored Bug = "networks don't matter"
@@ -47,7 +48,7 @@ func Bugs() []Bug {
 	return []Bug{
 		BugStarIsAll, BugPrefixIsLoose, BugGraceLingers, BugExpiryLingers, BugVoidedLives, BugLengthenFreely,
 		BugWidenFreely, BugResumeFreely, BugRotateFreely, BugCancelFreely, BugNamesStayTaken, BugPersonalFrozen, BugLastAdminGoes,
-		BugFirstWayOnly, BugAnyScopeOpens, BugNetworksIgnored, BugForeignFound, BugNeverFlagged, BugRetryMintsAgain,
+		BugInvitedCounts, BugFirstWayOnly, BugAnyScopeOpens, BugNetworksIgnored, BugForeignFound, BugNeverFlagged, BugRetryMintsAgain,
 		BugGraceForever, BugRevokedLives, BugPausedWorks, BugContainedByThePast, BugImplicitForAll, BugDayHasOneMore,
 		BugDayIsUTC, BugBurstHasOneMore, BugNetworkOneBitWider, BugEditKeepsScopes, BugKeyIsMember, BugSuspendedActs,
 		BugGraceOutlivesKey,

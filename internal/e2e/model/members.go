@@ -84,7 +84,7 @@ func (w *World) EditMember(by Actor, m *Member, in MemberEdit) Refusal {
 	r.addIf(!superAdmin(&to) && w.lastSuperAdmin(m), Conflict)
 	if !slices.Contains(r.Codes, Forbidden) {
 		r.addIf(!w.mayAppoint(by, handedPermissions(m, &to), handedScopes(m, &to)), Insufficient)
-		r.addIf(!sameRights(m, &to) && !w.outranks(by, m), Insufficient)
+		r.addIf(!w.outranks(by, m), Insufficient)
 	}
 	if !r.None() {
 		return r
@@ -111,7 +111,7 @@ func handedScopes(from, to *Member) []string {
 	return to.holds()
 }
 
-// outranks reports whether somebody may take rights from a member: they hold all
+// outranks reports whether somebody may change a member: they hold all
 // of these rights, or it is themselves.
 func (w *World) outranks(by Actor, m *Member) bool {
 	return by.Member == m || w.mayAppoint(by, m.Role.Permissions, m.holds())
@@ -150,10 +150,22 @@ func (w *World) RemoveMember(by Actor, m *Member) Refusal {
 	return r
 }
 
-// lastSuperAdmin reports whether an account would be without one if not for m.
+// lastSuperAdmin reports whether an account would be without one who can come in
+// if not for m. Who was invited and has no key yet can't come in; nor can one
+// whose keys have all ended.
 func (w *World) lastSuperAdmin(m *Member) bool {
-	others := slices.ContainsFunc(m.Account.Members, func(o *Member) bool { return o != m && superAdmin(o) })
+	others := slices.ContainsFunc(m.Account.Members, func(o *Member) bool {
+		return o != m && superAdmin(o) && (w.canComeIn(o) || w.Bug == BugInvitedCounts)
+	})
 	return superAdmin(m) && !others && w.Bug != BugLastAdminGoes
+}
+
+// canComeIn reports whether a member has a personal access key that works: here
+// the only way in.
+func (w *World) canComeIn(m *Member) bool {
+	return slices.ContainsFunc(m.Account.Personal, func(p *Personal) bool {
+		return p.Member == m && !p.Ended && (p.ExpiresAt.IsZero() || w.Now.Before(p.ExpiresAt))
+	})
 }
 
 // superAdmin: one whose scopes are cut is none in effect.

@@ -70,6 +70,7 @@ func read(from fs.FS) ([]page, error) {
 func render(name string, source []byte) (page, error) {
 	p := page{Name: name, Address: addressOf(name)}
 	doc := markdown.Parser().Parse(text.NewReader(source), parser.WithContext(parser.NewContext(parser.WithIDs(anchors{}))))
+	dropComments(doc)
 	err := ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
@@ -99,6 +100,17 @@ func render(name string, source []byte) (page, error) {
 	err = markdown.Renderer().Render(&b, source, doc)
 	p.Body = template.HTML(b.String()) // of documents that are compiled in, without HTML of their own
 	return p, err
+}
+
+// dropComments takes out what a document says to its editors.
+func dropComments(doc ast.Node) {
+	for n := doc.FirstChild(); n != nil; {
+		next := n.NextSibling()
+		if h, ok := n.(*ast.HTMLBlock); ok && h.HTMLBlockType == ast.HTMLBlockType2 {
+			doc.RemoveChild(doc, n)
+		}
+		n = next
+	}
 }
 
 // plain is the text of a node and of what is in it.

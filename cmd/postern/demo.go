@@ -52,7 +52,7 @@ func runDemo(cmd *cobra.Command, cfg Config) (err error) {
 		cfg.LogLevel = "warn"
 	}
 	cfg.CRM = true
-	ls, err := demoListen(cmd, cfg)
+	ls, moved, err := demoListen(cmd, cfg)
 	if err != nil {
 		return err
 	}
@@ -68,37 +68,43 @@ func runDemo(cmd *cobra.Command, cfg Config) (err error) {
 		return errors.Join(err, n.Close())
 	}
 	return n.Run(ctx, ls.listeners(), cfg.StopTimeout, func() {
-		printDemo(cmd.OutOrStdout(), n, shown)
-		if err := printSignin(ctx, cmd.OutOrStdout(), n); err != nil {
+		w := cmd.OutOrStdout()
+		printDemo(w, n, shown, moved)
+		if err := printSignin(ctx, w, n); err != nil {
 			n.Config.Log.Error("can't make a sign-in link", "err", err)
 		}
+		fmt.Fprint(w, "\nPress Ctrl-C to stop.\n")
 	})
 }
 
-// demoListen takes the default addresses, or any free ones where those are in use and were not asked for.
-func demoListen(cmd *cobra.Command, cfg Config) (sockets, error) {
+// demoListen takes the default addresses, or any free ones where those are in use and were not asked for;
+// moved tells of that.
+func demoListen(cmd *cobra.Command, cfg Config) (s sockets, moved bool, err error) {
 	pick := func(name, addr string) (net.Listener, error) {
 		l, err := net.Listen("tcp", addr)
 		if err != nil && !cmd.Flags().Changed(name) && os.Getenv(envName(name)) == "" {
+			moved = true
 			return net.Listen("tcp", "127.0.0.1:0")
 		}
 		return l, err
 	}
-	admin, err := pick("listen", cfg.Listen)
-	if err != nil {
-		return sockets{}, fmt.Errorf("listen (%s): %w", envName("listen"), err)
+	if s.admin, err = pick("listen", cfg.Listen); err != nil {
+		return s, moved, fmt.Errorf("--listen (%s): %w", envName("listen"), err)
 	}
-	gateway, err := pick("gateway", cfg.Gateway)
-	if err != nil {
-		admin.Close()
-		return sockets{}, fmt.Errorf("gateway (%s): %w", envName("gateway"), err)
+	if s.gateway, err = pick("gateway", cfg.Gateway); err != nil {
+		s.admin.Close()
+		return s, moved, fmt.Errorf("--gateway (%s): %w", envName("gateway"), err)
 	}
-	return sockets{admin, gateway}, nil
+	return s, moved, nil
 }
 
-func printDemo(w io.Writer, n *node.Node, d demo.Shown) {
+func printDemo(w io.Writer, n *node.Node, d demo.Shown, moved bool) {
 	cfg, run := n.Config, program()
 	var people strings.Builder
+	note := ""
+	if moved {
+		note = "\nPort 8080 or 8081 is in use. Where the documentation names them, use the\naddresses above.\n"
+	}
 	for _, p := range d.People {
 		fmt.Fprintf(&people, "  %s: %s\n  %s\n\n", p.Name, p.May, p.Secret.Reveal())
 	}
@@ -108,7 +114,7 @@ Postern is running.
   Console and API   %s
   Gateway           %s  (the CRM data API is behind it)
   Data              %s
-
+%s
 %s: %s.
 
 Read deals through the gateway, as a nightly job would:
@@ -131,9 +137,7 @@ want to be when it asks for one:
 
   %s activity
   %s keys create my-first-key --scope crm.objects.deals.read
-
-Press Ctrl-C to stop.
-`, cfg.PublicURL, cfg.GatewayURL, cfg.Data, d.Account, d.Summary, d.KeySecret.Reveal(), cfg.GatewayURL, d.KeyName, d.KeyScope,
+`, cfg.PublicURL, cfg.GatewayURL, cfg.Data, note, d.Account, d.Summary, d.KeySecret.Reveal(), cfg.GatewayURL, d.KeyName, d.KeyScope,
 		d.KeySecret.Reveal(), cfg.GatewayURL, run, cfg.PublicURL, people.String(), run, run)
 }
 

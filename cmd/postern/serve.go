@@ -81,12 +81,12 @@ type sockets struct{ admin, gateway net.Listener }
 
 func listen(cfg Config) (s sockets, err error) {
 	if s.admin, err = net.Listen("tcp", cfg.Listen); err != nil {
-		return s, fmt.Errorf("listen (%s): %w", envName("listen"), err)
+		return s, fmt.Errorf("--listen (%s): %w", envName("listen"), err)
 	}
 	if cfg.Gateway != "off" {
 		if s.gateway, err = net.Listen("tcp", cfg.Gateway); err != nil {
 			s.close()
-			return s, fmt.Errorf("gateway (%s): %w", envName("gateway"), err)
+			return s, fmt.Errorf("--gateway (%s): %w", envName("gateway"), err)
 		}
 	}
 	return s, nil

@@ -70,7 +70,7 @@ func setupCommand() *cobra.Command {
 			} else {
 				fmt.Fprintf(w, "Personal access key, shown only now:\n\n  %s\n", done.Secret.Reveal())
 			}
-			fmt.Fprintf(w, "\nNext: start the server with \"postern serve\", then run \"postern login\".\n")
+			fmt.Fprintf(w, "\nNext: start the server on the same data, with \"postern serve\" and the same\nsettings. Then sign in: postern login URL\n")
 			return closeErr
 		},
 	}

@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"log/slog"
+	"testing"
 
 	"postern.dev/postern"
 )
@@ -21,3 +23,23 @@ func SealFits(p *postern.Pepper, from, to string, values []any) bool {
 	all := s.seal(&sealedTable{from, 1, columns}, values)
 	return !s.broken(&sealedTable{to, 1, columns}, values, mark{all[len(values)].([]byte), all[len(values)+1].(int64)})
 }
+
+// Full takes from an SQLite database all room to grow, and gives it back with false.
+func (d *DB) Full(t testing.TB) func(bool) {
+	set := func(full bool) {
+		most := int64(1 << 30)
+		if full {
+			if err := d.w.QueryRowContext(t.Context(), "pragma page_count").Scan(&most); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := d.w.ExecContext(t.Context(), fmt.Sprintf("pragma max_page_count = %d", most)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(true)
+	return set
+}
+
+// Break does what a failed sync does.
+func (d *DB) Break() { d.broken.Store(true) }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"time"
@@ -92,6 +93,11 @@ type Lease struct {
 
 // RenewLease writes that a node may decide until ttl from now, by the store's
 // clock, and gives that clock's time. It never makes a lease end earlier.
+//
+// An SQLite file that can't be written, because the disk is full or a sync failed,
+// gets no row and is renewed all the same: only the one process that holds its
+// directory decides by it, so nobody waits for that row. Changes are refused then,
+// and deciding goes on as long as the feed can be read.
 func (d *DB) RenewLease(ctx context.Context, node string, ttl time.Duration) (now time.Time, err error) {
 	err = d.Pool.Write(ctx, func(t *sql.Tx) error {
 		q := queries{t, d.Engine, d.seals}
@@ -107,6 +113,9 @@ func (d *DB) RenewLease(ctx context.Context, node string, ttl time.Duration) (no
 			on conflict (node) do update set until = case when excluded.until > leases.until then excluded.until else leases.until end`,
 			node, micros(now), micros(now.Add(ttl)))
 	})
+	if d.Engine == SQLite && (errors.Is(err, postern.CodeStorageFull) || errors.Is(err, postern.CodeUnavailable)) {
+		return d.now(ctx)
+	}
 	return now, err
 }
 

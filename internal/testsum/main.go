@@ -16,15 +16,20 @@ import (
 )
 
 type event struct {
-	Action  string
-	Package string
-	Test    string
-	Output  string
-	Elapsed float64
+	Action     string
+	Package    string
+	ImportPath string // of what was built
+	Test       string
+	Output     string
+	Elapsed    float64
+	// FailedBuild is what could not be built, so that a package's tests didn't run.
+	FailedBuild string
 }
 
 func main() {
-	also := flag.Int("also", 0, "tests that passed before, to be counted too")
+	before := counts{}
+	flag.IntVar(&before.passed, "passed", 0, "tests that passed before, to be counted too")
+	flag.IntVar(&before.failed, "failed", 0, "tests that failed before, to be counted too")
 	port := flag.Bool("free-port", false, "print a free TCP port of 127.0.0.1, and nothing else")
 	flag.Parse()
 	if *port {
@@ -37,14 +42,17 @@ func main() {
 		l.Close()
 		return
 	}
-	if !summarize(os.Stdin, os.Stdout, *also) {
+	if !summarize(os.Stdin, os.Stdout, before) {
 		os.Exit(1)
 	}
 }
 
+// counts are tests that ran before.
+type counts struct{ passed, failed int }
+
 // summarize reads events and reports whether all went well.
-func summarize(r io.Reader, w io.Writer, also int) bool {
-	passed, failed, skipped := also, 0, 0
+func summarize(r io.Reader, w io.Writer, before counts) bool {
+	passed, failed, skipped := before.passed, before.failed, 0
 	output := map[string][]string{}
 	in := bufio.NewScanner(r)
 	in.Buffer(nil, 16<<20)
@@ -54,7 +62,7 @@ func summarize(r io.Reader, w io.Writer, also int) bool {
 			fmt.Fprintln(w, in.Text()) // what go itself says, such as a failed build
 			continue
 		}
-		name := e.Package + " " + e.Test
+		name := e.Package + e.ImportPath + " " + e.Test
 		switch e.Action {
 		case "output", "build-output":
 			output[name] = append(output[name], e.Output)
@@ -72,7 +80,8 @@ func summarize(r io.Reader, w io.Writer, also int) bool {
 			}
 			delete(output, name)
 		case "fail", "build-fail":
-			if e.Test != "" || !hasFailure(output, e.Package) {
+			// A package that could not be built fails once, with what was built.
+			if e.Test != "" || e.FailedBuild == "" && !hasFailure(output, e.Package) {
 				failed++
 			}
 			fmt.Fprintf(w, "FAIL %s\n%s", name, strings.Join(output[name], ""))
@@ -83,7 +92,7 @@ func summarize(r io.Reader, w io.Writer, also int) bool {
 		fmt.Fprintf(w, ", %d skipped", skipped)
 	}
 	fmt.Fprintln(w)
-	return failed == 0 && passed > also && in.Err() == nil
+	return failed == 0 && passed > before.passed && in.Err() == nil
 }
 
 // hasFailure reports whether a test of a package is known to have failed, so

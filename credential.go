@@ -22,6 +22,8 @@ type CredentialRow struct {
 	Previous  SecretHash // zero where there is none
 	// PreviousUntil is when the previous secret stops; past once the rotation is finished.
 	PreviousUntil time.Time
+	// PreviousEnded says that the previous secret was ended by someone: it is over whatever a node's clock says.
+	PreviousEnded bool
 	NotBefore     time.Time
 	ExpiresAt     time.Time
 	PausedAt      time.Time
@@ -70,6 +72,13 @@ func (r *CredentialRow) canonical() []byte {
 	}
 	num := func(n int64) { b = binary.BigEndian.AppendUint64(b, uint64(n)) }
 	at := func(t time.Time) { num(int64(ToMicros(t))) }
+	yes := func(v bool) {
+		n := int64(0)
+		if v {
+			n = 1
+		}
+		num(n)
+	}
 	secret := func(h *SecretHash) {
 		b = append(b, h.Hash[:]...)
 		num(int64(h.Pepper))
@@ -85,11 +94,7 @@ func (r *CredentialRow) canonical() []byte {
 	for _, s := range r.Scopes {
 		str(string(s))
 	}
-	if r.AllScopes {
-		num(1)
-	} else {
-		num(0)
-	}
+	yes(r.AllScopes)
 	num(int64(len(r.Networks)))
 	for _, n := range r.Networks {
 		str(n.String())
@@ -97,6 +102,7 @@ func (r *CredentialRow) canonical() []byte {
 	secret(&r.Current)
 	secret(&r.Previous)
 	at(r.PreviousUntil)
+	yes(r.PreviousEnded)
 	at(r.NotBefore)
 	at(r.ExpiresAt)
 	at(r.PausedAt)

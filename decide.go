@@ -91,11 +91,12 @@ type Flags uint8
 
 // The flags.
 const (
-	FlagPaused    Flags = 1 << iota // reversible
-	FlagRevoked                     // final
-	FlagDeleted                     // final
-	FlagTampered                    // the row's MAC is wrong: it denies and raises an alarm
-	FlagAllScopes                   // a legacy API key, which holds every scope
+	FlagPaused        Flags = 1 << iota // reversible
+	FlagRevoked                         // final
+	FlagDeleted                         // final
+	FlagTampered                        // the row's MAC is wrong: it denies and raises an alarm
+	FlagAllScopes                       // a legacy API key, which holds every scope
+	FlagPreviousEnded                   // the previous secret was ended by someone, whatever the clock says
 )
 
 // Micros is a time in microseconds since 1970 UTC, which both databases keep whole.
@@ -161,7 +162,7 @@ func Recognize(c *Credential, p *Presented, accountSuspended bool, now Micros) (
 	switch {
 	case c.Flags&(FlagRevoked|FlagDeleted) != 0:
 		return ReasonRevoked, which
-	case which == WhichPrevious && now >= c.PreviousUntil:
+	case which == WhichPrevious && (c.Flags&FlagPreviousEnded != 0 || now >= c.PreviousUntil):
 		return ReasonRetired, which
 	case c.ExpiresAt != 0 && now >= c.ExpiresAt:
 		return ReasonExpired, which

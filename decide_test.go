@@ -36,6 +36,8 @@ func TestRecognize(t *testing.T) {
 		{"no previous secret, and zeros presented", nil, [32]byte{}, false, ReasonUnknownKey, WhichNone},
 		{"the previous secret in its grace period", until(1), hashB, false, ReasonAllowed, WhichPrevious},
 		{"the previous secret at the end of it", until(0), hashB, false, ReasonRetired, WhichPrevious},
+		{"the previous secret, ended, whatever the clock says", func(c *Credential) { until(1)(c); c.Flags = FlagPreviousEnded }, hashB, false, ReasonRetired, WhichPrevious},
+		{"the current secret when the previous one was ended", func(c *Credential) { until(1)(c); c.Flags = FlagPreviousEnded }, hashA, false, ReasonAllowed, WhichCurrent},
 		{"the current secret after it", until(-1), hashA, false, ReasonAllowed, WhichCurrent},
 		{"a wrong secret while rotating", until(1), hashC, false, ReasonUnknownKey, WhichNone},
 		{"at its expiry", func(c *Credential) { c.ExpiresAt = at(0) }, hashA, false, ReasonExpired, WhichCurrent},
@@ -104,7 +106,7 @@ func FuzzDecide(f *testing.F) {
 		hashes := [][32]byte{{}, hashA, hashB, hashC}
 		when := func() Micros { return []Micros{0, at(-1), at(0), at(0) + 1, at(1)}[r.IntN(5)] }
 		c := Credential{Current: hashes[1+r.IntN(3)], Previous: hashes[r.IntN(4)], NotBefore: when(), ExpiresAt: when(), PreviousUntil: when(),
-			Kind: Kind(1 + r.IntN(7)), Flags: Flags(r.IntN(32))}
+			Kind: Kind(1 + r.IntN(7)), Flags: Flags(r.IntN(64))}
 		if r.IntN(2) == 0 {
 			c.Flags = 0
 		}
@@ -133,8 +135,8 @@ func FuzzDecide(f *testing.F) {
 
 		isCurrent := facts.Presented.AsCurrent == c.Current
 		isPrevious := c.PreviousUntil != 0 && facts.Presented.AsPrevious == c.Previous
-		works := isCurrent || isPrevious && facts.Now < c.PreviousUntil
-		lives := c.Flags&^FlagAllScopes == 0 && !facts.AccountSuspended && c.NotBefore <= facts.Now && (c.ExpiresAt == 0 || facts.Now < c.ExpiresAt)
+		works := isCurrent || isPrevious && facts.Now < c.PreviousUntil && c.Flags&FlagPreviousEnded == 0
+		lives := c.Flags&^(FlagAllScopes|FlagPreviousEnded) == 0 && !facts.AccountSuspended && c.NotBefore <= facts.Now && (c.ExpiresAt == 0 || facts.Now < c.ExpiresAt)
 		here := facts.Networks == nil || facts.RemoteIP != netip.MustParseAddr("192.0.2.1")
 		may := false
 		for _, w := range need.Any {

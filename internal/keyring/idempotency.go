@@ -57,7 +57,7 @@ func sameJSON(a, b any) bool {
 // sameRow reports whether two rows say the same of a credential, their seals aside.
 func sameRow(a, b *postern.CredentialRow) bool {
 	return a.Key == b.Key && slices.Equal(a.Scopes, b.Scopes) && slices.Equal(a.Networks, b.Networks) &&
-		a.Current == b.Current && a.Previous == b.Previous && a.PreviousUntil.Equal(b.PreviousUntil) &&
+		a.Current == b.Current && a.Previous == b.Previous && a.PreviousUntil.Equal(b.PreviousUntil) && a.PreviousEnded == b.PreviousEnded &&
 		a.NotBefore.Equal(b.NotBefore) && a.ExpiresAt.Equal(b.ExpiresAt) && a.PausedAt.Equal(b.PausedAt) &&
 		a.RevokedAt.Equal(b.RevokedAt) && a.DeletedAt.Equal(b.DeletedAt) && a.Rate == b.Rate && a.AllScopes == b.AllScopes
 }

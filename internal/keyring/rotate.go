@@ -74,10 +74,10 @@ func (kr *Keyring) RotateKey(ctx context.Context, by postern.Actor, id postern.K
 				rec.Key.Name, rec.Row.PreviousUntil.UTC().Format(time.RFC3339))
 		case pending:
 			note = "A pending rotation was replaced: its successor was voided."
-			rec.Row.PreviousUntil = c.graceEnd(rec, in.Grace)
+			rec.Row.PreviousUntil, rec.Row.PreviousEnded = c.graceEnd(rec, in.Grace), in.Grace == 0
 		default:
 			rec.Row.Previous, rec.Key.Previous = rec.Row.Current, rec.Key.Current
-			rec.Row.PreviousUntil = c.graceEnd(rec, in.Grace)
+			rec.Row.PreviousUntil, rec.Row.PreviousEnded = c.graceEnd(rec, in.Grace), in.Grace == 0
 		}
 		made.Secret = c.newSecret(rec, gen)
 		if err := done(string(id), rec.Row.Current.Generation); err != nil {
@@ -116,7 +116,7 @@ func recoverable(rec *store.KeyRecord, first *store.Idempotent, in Rotation, pen
 // FinishRotation ends the previous secret now.
 func (kr *Keyring) FinishRotation(ctx context.Context, by postern.Actor, id postern.KeyID, revision int64) (Made, error) {
 	return kr.endRotation(ctx, by, id, revision, "service_key.rotation.finish", "", func(c *change, rec *store.KeyRecord) {
-		rec.Row.PreviousUntil = c.now
+		rec.Row.PreviousUntil, rec.Row.PreviousEnded = c.now, true
 	})
 }
 
@@ -128,7 +128,7 @@ func (kr *Keyring) CancelRotation(ctx context.Context, by postern.Actor, id post
 		// The voided one is kept as the previous, long over, so that its use can be named.
 		rec.Row.Current, rec.Row.Previous = rec.Row.Previous, rec.Row.Current
 		rec.Key.Current, rec.Key.Previous = rec.Key.Previous, rec.Key.Current
-		rec.Row.PreviousUntil = c.now
+		rec.Row.PreviousUntil, rec.Row.PreviousEnded = c.now, true
 	})
 }
 

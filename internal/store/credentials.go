@@ -12,14 +12,14 @@ import (
 const credentialColumns = `c.key_id, c.account_id, c.kind, c.member_id, c.scopes, c.all_scopes, c.networks,
 	c.current_hash, c.current_pepper, c.current_generation, c.current_last_four,
 	c.previous_hash, c.previous_pepper, c.previous_generation, c.previous_last_four, c.previous_until,
-	c.not_before, c.expires_at, c.paused_at, c.revoked_at, c.deleted_at, c.rate_calls, c.rate_per, c.revision, c.mac, c.mac_pepper`
+	c.not_before, c.expires_at, c.paused_at, c.revoked_at, c.deleted_at, c.rate_calls, c.rate_per, c.revision, c.mac, c.mac_pepper, c.previous_ended`
 
 // credentialScan holds what a row is scanned into before it is a CredentialRow.
 type credentialScan struct {
 	row                                      postern.CredentialRow
 	kind, scopes, networks                   string
 	all, until, notBefore, expires, paused   int64
-	revoked, deleted, ratePer                int64
+	revoked, deleted, ratePer, ended         int64
 	current, previous, mac                   []byte
 	currentPepper, previousPepper, macPepper int64
 }
@@ -29,7 +29,7 @@ func (c *credentialScan) targets() []any {
 	return []any{&r.Key, &r.AccountID, &c.kind, &r.MemberID, &c.scopes, &c.all, &c.networks,
 		&c.current, &c.currentPepper, &r.Current.Generation, &r.Current.LastFour,
 		&c.previous, &c.previousPepper, &r.Previous.Generation, &r.Previous.LastFour, &c.until,
-		&c.notBefore, &c.expires, &c.paused, &c.revoked, &c.deleted, &r.Rate.Calls, &c.ratePer, &r.Revision, &c.mac, &c.macPepper}
+		&c.notBefore, &c.expires, &c.paused, &c.revoked, &c.deleted, &r.Rate.Calls, &c.ratePer, &r.Revision, &c.mac, &c.macPepper, &c.ended}
 }
 
 // finish makes the row of what was scanned. What doesn't decode is left out, so
@@ -49,7 +49,7 @@ func (c *credentialScan) finish() postern.CredentialRow {
 	copy(r.Previous.Hash[:], c.previous)
 	copy(r.MAC[:], c.mac)
 	r.Current.Pepper, r.Previous.Pepper, r.MACPepper = uint8(c.currentPepper), uint8(c.previousPepper), uint8(c.macPepper)
-	r.AllScopes = c.all == 1
+	r.AllScopes, r.PreviousEnded = c.all == 1, c.ended == 1
 	r.PreviousUntil, r.NotBefore, r.ExpiresAt = fromMicros(c.until), fromMicros(c.notBefore), fromMicros(c.expires)
 	r.PausedAt, r.RevokedAt, r.DeletedAt = fromMicros(c.paused), fromMicros(c.revoked), fromMicros(c.deleted)
 	r.Rate.Per = time.Duration(c.ratePer) * time.Microsecond
@@ -96,7 +96,7 @@ func credentialValues(r *postern.CredentialRow) []any {
 		r.Current.Hash[:], int64(r.Current.Pepper), r.Current.Generation, r.Current.LastFour,
 		r.Previous.Hash[:], int64(r.Previous.Pepper), r.Previous.Generation, r.Previous.LastFour, micros(r.PreviousUntil),
 		micros(r.NotBefore), micros(r.ExpiresAt), micros(r.PausedAt), micros(r.RevokedAt), micros(r.DeletedAt),
-		r.Rate.Calls, r.Rate.Per.Microseconds(), r.Revision, r.MAC[:], int64(r.MACPepper)}
+		r.Rate.Calls, r.Rate.Per.Microseconds(), r.Revision, r.MAC[:], int64(r.MACPepper), bit(r.PreviousEnded)}
 }
 
 // InsertCredential writes a new credential. The row must be sealed.
@@ -104,8 +104,8 @@ func (tx *Tx) InsertCredential(ctx context.Context, r *postern.CredentialRow) er
 	return tx.exec(ctx, "insert credential", `insert into credentials (key_id, account_id, kind, member_id, scopes, all_scopes, networks,
 		current_hash, current_pepper, current_generation, current_last_four,
 		previous_hash, previous_pepper, previous_generation, previous_last_four, previous_until,
-		not_before, expires_at, paused_at, revoked_at, deleted_at, rate_calls, rate_per, revision, mac, mac_pepper)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)`,
+		not_before, expires_at, paused_at, revoked_at, deleted_at, rate_calls, rate_per, revision, mac, mac_pepper, previous_ended)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)`,
 		credentialValues(r)...)
 }
 
@@ -115,7 +115,7 @@ func (tx *Tx) UpdateCredential(ctx context.Context, r *postern.CredentialRow) er
 		current_hash = $8, current_pepper = $9, current_generation = $10, current_last_four = $11,
 		previous_hash = $12, previous_pepper = $13, previous_generation = $14, previous_last_four = $15, previous_until = $16,
 		not_before = $17, expires_at = $18, paused_at = $19, revoked_at = $20, deleted_at = $21, rate_calls = $22, rate_per = $23,
-		revision = $24, mac = $25, mac_pepper = $26 where key_id = $1`, credentialValues(r)...)
+		revision = $24, mac = $25, mac_pepper = $26, previous_ended = $27 where key_id = $1`, credentialValues(r)...)
 }
 
 // MemberKeys are the personal access keys of a member that aren't ended.

@@ -70,6 +70,9 @@ func (v *Verifier) credential(row *postern.CredentialRow, c *postern.Credential)
 	if !row.PausedAt.IsZero() {
 		c.Flags |= postern.FlagPaused
 	}
+	if row.PreviousEnded {
+		c.Flags |= postern.FlagPreviousEnded
+	}
 	if row.AllScopes {
 		c.Flags |= postern.FlagAllScopes
 	}

@@ -85,6 +85,7 @@ create table credentials (
   previous_generation bigint not null,
   previous_last_four text not null,
   previous_until bigint not null,
+  previous_ended smallint not null check (previous_ended in (0, 1)),
   not_before bigint not null,
   expires_at bigint not null,
   paused_at bigint not null,

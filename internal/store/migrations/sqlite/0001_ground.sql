@@ -85,6 +85,7 @@ create table credentials (
   previous_generation integer not null,
   previous_last_four text not null,
   previous_until integer not null,
+  previous_ended integer not null check (previous_ended in (0, 1)),
   not_before integer not null,
   expires_at integer not null,
   paused_at integer not null,

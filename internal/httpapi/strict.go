@@ -45,7 +45,9 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, within time.D
 	conn := http.NewResponseController(w)
 	_ = conn.SetReadDeadline(time.Now().Add(within)) // not every connection has deadlines
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	_ = conn.SetReadDeadline(time.Time{}) // one that runs out would end the request
+	if err == nil {
+		_ = conn.SetReadDeadline(time.Time{}) // one that runs out would end the request
+	} // and without one, net/http would wait for the rest of a body before it answers
 	if _, over := errors.AsType[*http.MaxBytesError](err); over {
 		return nil, tooLarge
 	}

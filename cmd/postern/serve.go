@@ -50,6 +50,9 @@ func (c *Config) settings(cmd *cobra.Command, file string) error {
 }
 
 func serve(ctx context.Context, cmd *cobra.Command, cfg Config) error {
+	if err := harden(); err != nil {
+		return err
+	}
 	ls, err := listen(cfg)
 	if err != nil {
 		return err

@@ -20,10 +20,9 @@ const (
 	lastTries = 10 * time.Second
 )
 
-// Run writes what is recorded until ctx is done, then writes what is left, and
-// merges small blocks, and
-// removes what is too old. While the database is away it tries
-// again, ever more slowly, and holds as much as fits.
+// Run writes what is recorded until ctx is done, and then what is left; meanwhile
+// it merges small blocks and removes what is too old. While the database is away
+// it tries again, ever more slowly, and holds as much as fits.
 func (l *Log) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()

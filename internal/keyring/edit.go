@@ -55,6 +55,11 @@ func (kr *Keyring) EditKey(ctx context.Context, by postern.Actor, id postern.Key
 		if err := contain(m, need, known, "widen what this key can do"); err != nil {
 			return err
 		}
+		if in.Scopes != nil || in.Networks != nil || in.ExpiresAt != nil {
+			if err := c.obey(rec, &before, known); err != nil {
+				return err
+			}
+		}
 		return c.save(rec, facts, "service_key.update", &made)
 	})
 	return made, err

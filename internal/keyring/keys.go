@@ -59,6 +59,9 @@ func (kr *Keyring) CreateKey(ctx context.Context, by postern.Actor, in NewKey) (
 		if err := contain(m, rec.Row.Scopes, known, "make this key"); err != nil {
 			return err
 		}
+		if err := c.obey(rec, nil, known); err != nil {
+			return err
+		}
 		if n, err := c.CountKeys(ctx, by.AccountID); err != nil {
 			return err
 		} else if n >= postern.MaxKeysPerAccount {

@@ -60,6 +60,12 @@ func (kr *Keyring) RotateKey(ctx context.Context, by postern.Actor, id postern.K
 		if !rec.Row.ExpiresAt.IsZero() && !c.now.Before(rec.Row.ExpiresAt) {
 			return postern.Errorf(postern.CodeConflict, "The key %q has expired. Give it a later expiry first.", rec.Key.Name)
 		}
+		// What was exposed can always be replaced at once.
+		if in.Grace > 0 && again == nil {
+			if err := c.obeyed(&rec.Key, known); err != nil {
+				return err
+			}
+		}
 		facts := keyFacts(&rec.Key)
 		pending := rec.Key.Rotating(c.now)
 		note, gen := "", nextGeneration(rec)

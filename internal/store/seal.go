@@ -37,12 +37,13 @@ var (
 	identitiesTable = newSealed("identities", 3, "account_id issuer subject member_id created_at used_at")
 	upstreamsTable  = newSealed("upstreams", 1, "id name url host prefix options catalog_version created_at revision")
 	catalogsTable   = newSealed("catalogs", 2, "upstream_id version title digest body loaded_by loaded_at")
+	policiesTable   = newSealed("policies", 1, "account_id body changed_by changed_at revision")
 )
 
 // SealedTables names the tables whose rows are sealed.
 func SealedTables() (out []string) {
 	for _, t := range []*sealedTable{accountsTable, rolesTable, membersTable, singleUseTable, sessionsTable, passwordsTable,
-		totpsTable, passkeysTable, identitiesTable, upstreamsTable, catalogsTable} {
+		totpsTable, passkeysTable, identitiesTable, upstreamsTable, catalogsTable, policiesTable} {
 		out = append(out, t.name)
 	}
 	return out

@@ -44,6 +44,7 @@ func newSealed(t *testing.T, db *store.DB) *sealed {
 			tx.PutIdentity(ctx, &store.Identity{Issuer: "https://idp", Subject: "ben", AccountID: x.a.ID, MemberID: x.ben.ID, CreatedAt: t0}),
 			tx.PutUpstream(ctx, &postern.Upstream{ID: "api", URL: "http://127.0.0.1:1", Prefix: "/api", CatalogVersion: 1, CreatedAt: t0}),
 			tx.InsertCatalog(ctx, &store.CatalogVersion{Upstream: "api", Title: "API", Body: `{"format":1,"title":"API"}`, LoadedBy: x.ann.ID, LoadedAt: t0}),
+			tx.PutPolicy(ctx, &postern.Policy{AccountID: x.a.ID, RequireExpiry: true, RemindExpiry: []int{7}, ChangedBy: x.ann.ID, ChangedAt: t0}),
 			tx.PutRecoveryCodes(ctx, x.ben.ID, []postern.SecretHash{x.hash}, t0),
 		} {
 			if err != nil {
@@ -104,6 +105,15 @@ func (x *sealed) sound(t *testing.T, db *store.DB, table string) (n int) {
 			u, err := db.SingleUse(ctx, id)
 			check(err)
 			count(err == nil && !u.Altered && u.UsedAt.IsZero())
+		}
+	case "policies":
+		for _, a := range []postern.AccountID{x.a.ID, x.b.ID} {
+			p, err := db.Policy(ctx, a)
+			check(err)
+			if p.Altered && (p.RequireExpiry || p.RemindExpiry != nil) {
+				t.Errorf("an altered policy is %+v", p)
+			}
+			count(!p.Altered && p.Revision > 0)
 		}
 	case "upstreams":
 		all, err := db.Upstreams(ctx)
@@ -199,6 +209,7 @@ var where = map[string]string{
 	"accounts": "name = 'C'", "roles": "id like 'rol_1%'", "members": "email like 'cat@%'", "single_use": "id like '%'", "sessions": "id like 'ses_1%'",
 	"passwords": "length >= 20", "totps": "last_step >= 7", "passkeys": "id like 'pk%'", "identities": "subject like 'ben%'",
 	"upstreams": "id like 'api%'", "catalogs": "upstream_id like 'api%'",
+	"policies": "revision > 0",
 }
 
 // TestEveryEditOfASealedRowIsFound edits each column of each sealed table, as the

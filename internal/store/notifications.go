@@ -66,7 +66,7 @@ func (q *queries) Notifications(ctx context.Context, m postern.MemberID, unread 
 
 // UnreadNotifications is how much of what a member was told they have not read, counted up to 100.
 func (q *queries) UnreadNotifications(ctx context.Context, m postern.MemberID) (n int, err error) {
-	err = q.db.QueryRowContext(ctx, "select count(*) from (select 1 as x from notifications where member_id = $1 and read_at = 0 limit 100) as some", m).Scan(&n)
+	err = q.db.QueryRowContext(ctx, "select count(*) from (select 1 as x from notifications where member_id = $1 and read_at = 0 limit 100) as unread", m).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("store: count notifications: %w", err)
 	}
@@ -158,4 +158,12 @@ func (q *queries) EachKey(ctx context.Context, a postern.AccountID, now time.Tim
 		last := &recs[len(recs)-1].Key
 		after = Cursor{At: micros(last.CreatedAt), ID: string(last.ID)}
 	}
+}
+
+// KeyPeople reads who a service key belongs to, of deleted keys too.
+func (q *queries) KeyPeople(ctx context.Context, a postern.AccountID, id postern.KeyID) (k postern.ServiceKey, err error) {
+	return one(q.db.QueryRowContext(ctx, "select key_id, account_id, name, team_id, made_by from service_keys where key_id = $1 and account_id = $2", id, a),
+		func(s scanner) (k postern.ServiceKey, err error) {
+			return k, s.Scan(&k.ID, &k.AccountID, &k.Name, &k.TeamID, &k.MadeBy)
+		}, "service key")
 }

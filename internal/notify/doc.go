@@ -1,0 +1,118 @@
+// Package notify tells people what needs them: in the console, and by mail. A key
+// is about to end, its secret is old, nobody uses it, its old secret is still in
+// use, its calls are refused, somebody ended it, somebody joined.
+//
+// Each member is told of each thing once, however many nodes run: what is told of
+// has a name, which the row of a notification has only once. Mail is sent after
+// that, by whichever node claims it, and tried again with growing pauses. Neither
+// ever holds a secret, or a link that does something when it is opened.
+package notify
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/store"
+)
+
+// Kind is a kind of notification.
+type Kind struct {
+	ID    string
+	Name  string // "A key ends soon"
+	Words string
+}
+
+// The kinds.
+const (
+	KeyExpires   = "key_expires"
+	SecretOld    = "secret_old"
+	KeyUnused    = "key_unused"
+	RotationEnds = "rotation_ends"
+	KeyRefused   = "key_refused"
+	KeyEnded     = "key_ended"
+	Joined       = "joined"
+	PolicySet    = "policy"
+)
+
+// Kinds are all of them, as people choose among them.
+func Kinds() []Kind {
+	return []Kind{
+		{KeyExpires, "A key ends soon", "On the days before its end that the security policy names."},
+		{RotationEnds, "An old secret is still used", "A day before it stops, with who uses it."},
+		{KeyRefused, "A key’s calls are refused", "At least 20 calls in an hour, and 5 in 100 of them refused."},
+		{KeyEnded, "A key was ended", "Someone else revoked or deleted a key that you look after."},
+		{SecretOld, "A secret is old", "It is due for a rotation by the security policy."},
+		{KeyUnused, "A key is not used", "For as many days as the security policy names."},
+		{Joined, "Someone accepted an invitation", "For those who look after members."},
+		{PolicySet, "The security policy changed", "Someone else changed it."},
+	}
+}
+
+// Preference is the name of a member's preference about the mails of a kind; its value "off" stops them.
+func Preference(kind string) string { return "mail." + kind }
+
+// Config is what a Notifier needs.
+type Config struct {
+	DB       *store.DB
+	Activity *activity.Log
+	// Mail sends mails; nil for none.
+	Mail Sender
+	// PublicURL is where the console is, for links in mails.
+	PublicURL string
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Notifier makes notifications and sends mails.
+type Notifier struct {
+	cfg  Config
+	db   *store.DB
+	poke chan struct{}
+}
+
+// New makes a Notifier.
+func New(cfg Config) *Notifier {
+	if cfg.Now == nil {
+		cfg.Now = func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
+	return &Notifier{cfg: cfg, db: cfg.DB, poke: make(chan struct{}, 1)}
+}
+
+// Poke says that something happened which somebody may want to know of. It never blocks.
+func (n *Notifier) Poke() {
+	select {
+	case n.poke <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	every     = time.Minute // how often is looked for events and mails that are due
+	everyKeys = time.Hour   // how often all keys are looked at, by one of the nodes
+)
+
+// Run works until ctx ends. What fails is told in the log and tried again.
+func (n *Notifier) Run(ctx context.Context) error {
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		for _, do := range []func(context.Context) error{n.KeysIfDue, n.Events, n.SendDue} {
+			if err := do(ctx); err != nil && ctx.Err() == nil {
+				n.cfg.Log.WarnContext(ctx, "notifications are late", "err", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		case <-n.poke:
+		}
+	}
+}

@@ -226,7 +226,7 @@ func (view *callView) explain(v *visit, op *bookOp) {
 	case postern.ReasonExpired:
 		view.Why = name + " came to its end"
 		if k != nil && !k.ExpiresAt.IsZero() {
-			view.Why += " on " + k.ExpiresAt.In(v.zone).Format("2 January 2006")
+			view.Why += " on " + lastMoment(k.ExpiresAt, v.zone).Format("2 January 2006")
 		}
 		view.Why += ". Give it a later end, or a new key to the tool."
 		fix(write, "Change its end", "GET /keys/{id}/expiry", "/keys/"+id+"/expiry")

@@ -41,7 +41,7 @@
 //
 //  5. The template defines "main", inside the layout; "." is the view. Every form
 //     that posts starts with {{.Form}}. {{.Time t}} is relative with the exact time
-//     on hover, {{.Exact t}}, {{.Day t}}; {{num n}}, {{count n "key" "keys"}},
+//     on hover, {{.Exact t}}, {{.Day t}}, {{.LastDay t}} for ends; {{num n}}, {{count n "key" "keys"}},
 //     {{icon "key"}}, {{spark values}}, {{bars chart}}, {{last4 s}}, {{list words}},
 //     {{link "/keys" "q" .Q}}. In a range the view is $: {{$.Time .At}}. What people
 //     or callers wrote goes into <bdi>. Components (parts.go, templates/parts):

@@ -125,18 +125,25 @@ func ago(t, now time.Time, zone *time.Location) string {
 	if d < 0 {
 		d, to = -d, "in "
 	}
+	// What is to come is said to the nearest unit: who chose 7 days a moment ago reads 7.
+	in := func(unit time.Duration) int64 {
+		if to != "" {
+			return int64(d.Round(unit) / unit)
+		}
+		return int64(d / unit)
+	}
 	var words string
 	switch {
 	case d < time.Second || d < 10*time.Second && to == "":
 		return "just now"
 	case d < time.Minute:
-		words = count(int64(d/time.Second), "second", "seconds")
+		words = count(in(time.Second), "second", "seconds")
 	case d < time.Hour:
-		words = fmt.Sprintf("%d min", d/time.Minute)
+		words = fmt.Sprintf("%d min", in(time.Minute))
 	case d < 24*time.Hour:
-		words = fmt.Sprintf("%d h", d/time.Hour)
+		words = fmt.Sprintf("%d h", in(time.Hour))
 	case d < 7*24*time.Hour:
-		words = count(int64(d/(24*time.Hour)), "day", "days")
+		words = count(in(24*time.Hour), "day", "days")
 	default:
 		return t.In(zone).Format("2 Jan 2006")
 	}
@@ -146,7 +153,12 @@ func ago(t, now time.Time, zone *time.Location) string {
 	return words + " ago"
 }
 
-// days is how many whole days are left until a time, at least 0.
+// daysLeft is how many days are left until a time, to the nearest.
+func daysLeft(from, to time.Time) int {
+	return max(0, int(to.Sub(from).Round(24*time.Hour)/(24*time.Hour)))
+}
+
+// days is how many whole days have passed between two times, at least 0.
 func days(from, to time.Time) int { return max(0, int(to.Sub(from)/(24*time.Hour))) }
 
 // spark draws small bars of calls a day.

@@ -109,12 +109,19 @@ func (c *Console) toLimits(field string) func(*visit) error {
 
 const dayForm = "2006-01-02"
 
+// lastMoment is the last moment before an end. Its date is the day that an end is
+// named by: who chooses the 22nd gets all of that day, so the end at the midnight
+// that follows is said as the 22nd too.
+func lastMoment(end time.Time, zone *time.Location) time.Time {
+	return end.Add(-time.Microsecond).In(zone)
+}
+
 // lastDay is the day until whose end something lasts, as a form shows it.
 func lastDay(t time.Time, zone *time.Location) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.Add(-time.Microsecond).In(zone).Format(dayForm)
+	return lastMoment(t, zone).Format(dayForm)
 }
 
 func firstDay(t time.Time, zone *time.Location) string {

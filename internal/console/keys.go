@@ -433,7 +433,7 @@ func (c *Console) decide(v *visit, s *keySnap, r *keyRow) (decision, error) {
 		d.Why = template.HTML(why)
 	case rankExpires:
 		d.Icon, d.Button = "clock", "Extend or replace"
-		d.Why = template.HTML("stops working on " + e(k.ExpiresAt.In(v.zone).Format("2 January")) + ". " + callsWords(r.Calls))
+		d.Why = template.HTML("stops working on " + e(lastMoment(k.ExpiresAt, v.zone).Format("2 January")) + ". " + callsWords(r.Calls))
 	case rankUnused:
 		d.Icon, d.Button = "eye", "Pause it"
 		d.Link = link("/keys/bulk", "action", string(actPause), "id", string(k.ID))

@@ -254,7 +254,7 @@ func (s *keySnap) state(k *postern.ServiceKey, now time.Time, zone *time.Locatio
 	case postern.StateEnded:
 		return keyState{Rank: rankEnded, Words: "Ended", Detail: "on " + k.RevokedAt.In(zone).Format("2 Jan 2006")}
 	case postern.StateExpired:
-		return keyState{Rank: rankEnded, Words: "Ended", Detail: "expired " + k.ExpiresAt.In(zone).Format("2 Jan 2006")}
+		return keyState{Rank: rankEnded, Words: "Ended", Detail: "expired " + lastMoment(k.ExpiresAt, zone).Format("2 Jan 2006")}
 	}
 	use, h := s.uses[k.ID], s.hour[k.ID]
 	// A paused key refuses all and is not used, as its admin wants: that is no news.
@@ -263,7 +263,7 @@ func (s *keySnap) state(k *postern.ServiceKey, now time.Time, zone *time.Locatio
 	}
 	if !k.ExpiresAt.IsZero() && k.ExpiresAt.Sub(now) <= expiresSoon {
 		words := "Expires today"
-		if d := days(now, k.ExpiresAt); d > 0 {
+		if d := daysLeft(now, k.ExpiresAt); d > 0 {
 			words = "Expires in " + count(d, "day", "days")
 		}
 		return keyState{Rank: rankExpires, Kind: "warn", Words: words}
@@ -293,11 +293,11 @@ func inWords(t, now time.Time) string {
 	d := t.Sub(now)
 	switch {
 	case d >= 48*time.Hour:
-		return "in " + count(days(now, t), "day", "days")
+		return "in " + count(daysLeft(now, t), "day", "days")
 	case d >= time.Hour:
-		return fmt.Sprintf("in %d h", int(d/time.Hour))
+		return fmt.Sprintf("in %d h", d.Round(time.Hour)/time.Hour)
 	}
-	return fmt.Sprintf("in %d min", max(1, int(d/time.Minute)))
+	return fmt.Sprintf("in %d min", max(1, d.Round(time.Minute)/time.Minute))
 }
 
 // access says in words what scopes open: the groups, and whether they change anything.

@@ -48,7 +48,7 @@ func (c *Console) listPersonal(v *visit) error {
 		case !k.ExpiresAt.IsZero() && !v.now.Before(k.ExpiresAt):
 			row.Kind, row.State, row.Live = "", "Expired", false
 		case !k.ExpiresAt.IsZero() && k.ExpiresAt.Sub(v.now) < 7*24*time.Hour:
-			row.Kind, row.State = "warn", "Expires in "+count(days(v.now, k.ExpiresAt), "day", "days")
+			row.Kind, row.State = "warn", "Expires in "+count(daysLeft(v.now, k.ExpiresAt), "day", "days")
 		}
 		page.Keys = append(page.Keys, row)
 	}

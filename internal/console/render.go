@@ -113,6 +113,11 @@ func (c *Common) Day(t time.Time) template.HTML {
 	return timeHTML(t, c.now(), c.zone(), t.In(c.zone()).Format("2 Jan 2006"))
 }
 
+// LastDay shows the last day before an end.
+func (c *Common) LastDay(end time.Time) template.HTML {
+	return timeHTML(end, c.now(), c.zone(), lastMoment(end, c.zone()).Format("2 Jan 2006"))
+}
+
 func (c *Common) now() time.Time {
 	if c.v == nil {
 		return time.Time{}

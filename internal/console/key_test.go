@@ -408,7 +408,21 @@ func TestRotateLater(t *testing.T) {
 		b.get(at(k, "/rotate?why=exposed")).want(200, "A rotation is under way.")
 		b.post(at(k, "/rotate"), "why", "later", "grace", "7").want(409, "A rotation is under way.")
 
-		b.get(at(k, "/rotate")).want(200, "Waiting for the first call with the new secret", "Watch it move over", "Keep it longer", "End the old secret now")
+		// A call just before the change stands before the line, and is not counted after it.
+		w.used(k, w.now().Add(-time.Second), use{gen: 1})
+		w.flushed()
+		b.get(at(k, "/rotate")).want(200, "Waiting for the first call with the new secret", "Watch it move over", "Keep it longer", "End the old secret now", "0calls since the change", "before the change")
+		var begun liveAnswer
+		if err := json.Unmarshal([]byte(b.get(at(k, "/rotate/live")).want(200).body), &begun); err != nil {
+			t.Fatal(err)
+		}
+		var since int64
+		for _, bar := range begun.Bars[begun.Mark:] {
+			since += bar.Values[1]
+		}
+		if since != 0 || begun.Old.Calls != "0" || begun.Bars[begun.Mark-1].Values[1] == 0 {
+			t.Errorf("after the change the chart has %d old calls and the number says %s; before it %d", since, begun.Old.Calls, begun.Bars[begun.Mark-1].Values[1])
+		}
 		w.later(2 * time.Hour)
 		b = w.login()
 		w.used(k, w.now().Add(-5*time.Minute), use{gen: 2, n: 3})

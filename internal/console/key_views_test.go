@@ -51,7 +51,7 @@ func keyPageViews(c func() Common) map[string][]view {
 		"key_receipt":  {&receiptView{keyHead: none()}, &receiptView{keyHead: head(newForm()), R: receiptWords{Known: true, Confirmed: []string{polyglot}, Awaited: []awaitedRow{{polyglot, t0}}, By: t0}, Heading: polyglot, Reason: polyglot}},
 		"rotate":       {&rotateView{keyHead: none()}, &rotateView{keyHead: head(bad("days")), Exposed: true, Ends: t0, Places: places, Hour: 3, Other: true}, &rotateView{keyHead: head(newForm()), Missing: []string{polyglot}}},
 		"rotate_made":  {&madeView{keyHead: none()}, &madeView{keyHead: head(newForm()), Secret: "pst_sk_x", MadeAt: t0, Ends: t0, Exposed: true, Places: places, Rows: callers, News: 1, Audit: "/keys/x"}, &madeView{keyHead: head(newForm()), Again: true, MadeAt: t0}},
-		"rotate_watch": {&watchView{keyHead: none()}, &watchView{keyHead: head(newForm()), Busy: true, Heading: polyglot, Tone: "ok", Ends: t0, EndsLong: polyglot, New: half{"abcd", 3, t0}, Places: places, Left: 1, Quiet: true, Longer: true, Calls: []keyCall{call}, Can: true, Activity: true}},
+		"rotate_watch": {&watchView{keyHead: none()}, &watchView{keyHead: head(newForm()), Busy: true, Heading: polyglot, Tone: "ok", Ends: t0, EndsLong: polyglot, New: half{"abcd", 3, t0, true}, Places: places, Left: 1, Quiet: true, Longer: true, Calls: []keyCall{call}, Can: true, Activity: true}},
 		"rotate_ask":   {&rotationView{keyHead: none()}, ask("longer"), ask("finish"), ask("cancel")},
 	}
 }

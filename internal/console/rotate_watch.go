@@ -24,8 +24,10 @@ type watchView struct {
 	Places   []place
 	Left     int // places that still use the old one
 	Moved    int
-	Quiet    bool // 24 hours without a call of the old one
-	Longer   bool // it may still be kept longer
+	Quiet    bool   // 24 hours without a call of the old one
+	Longer   bool   // it may still be kept longer
+	Early    int64  // calls with the old secret in the hour of the change, before it
+	Span     string // of the numbers beside the chart
 	Chart    chart
 	Every    string
 	Changed  string
@@ -36,9 +38,10 @@ type watchView struct {
 
 // half is one of the two secrets.
 type half struct {
-	Last4 string
-	Calls int64
-	Last  time.Time
+	Last4  string
+	Calls  int64
+	Last   time.Time
+	Before bool // the latest call came before the change
 }
 
 // mark says of each place how far it has come since the change, those that are
@@ -84,8 +87,16 @@ func (c *Console) watch(v *visit, h keyHead) (*watchView, error) {
 	view := &watchView{keyHead: h, Ends: k.Previous.EndsAt, EndsIn: inWords(k.Previous.EndsAt, v.now), EndsLong: longTime(k.Previous.EndsAt, v.zone),
 		Can: v.can(postern.PermKeysWrite), Activity: v.can(postern.PermActivityRead), Changed: longTime(k.Current.MadeAt, v.zone)}
 	view.New.Last4, view.Old.Last4 = k.Current.LastFour, k.Previous.LastFour
+	var err error
+	if view.Early, err = c.callsBefore(v, k); err != nil {
+		return nil, err
+	}
 	since := v.now.Add(-24 * time.Hour)
-	secrets, err := c.cfg.Activity.BySecret(ctx, v.by.AccountID, k.ID, later(since, k.Current.MadeAt))
+	view.Span = "in 24 hours"
+	if k.Current.MadeAt.After(since) {
+		since, view.Span = k.Current.MadeAt, "since the change"
+	}
+	secrets, err := c.cfg.Activity.BySecret(ctx, v.by.AccountID, k.ID, since)
 	if err != nil {
 		return nil, err
 	}
@@ -94,9 +105,10 @@ func (c *Console) watch(v *visit, h keyHead) (*watchView, error) {
 		case k.Current.Generation:
 			view.New.Calls, view.New.Last = s.Calls, s.Use.LastAt
 		case k.Previous.Generation:
-			view.Old.Last = s.Use.LastAt
-			if s.Use.LastAt.After(k.Current.MadeAt) {
-				view.Old.Calls = s.Calls
+			view.Old.Last, view.Old.Calls = s.Use.LastAt, s.Calls
+			view.Old.Before = !s.Use.LastAt.IsZero() && !s.Use.LastAt.After(k.Current.MadeAt)
+			if since.Equal(k.Current.MadeAt) {
+				view.Old.Calls = max(0, s.Calls-view.Early)
 			}
 		}
 	}
@@ -133,6 +145,27 @@ func (c *Console) watch(v *visit, h keyHead) (*watchView, error) {
 	extended, err := c.kr.RotationExtended(ctx, v.by, k.ID)
 	view.Longer = err == nil && !extended && view.Can && (k.ExpiresAt.IsZero() || k.ExpiresAt.After(k.Previous.EndsAt))
 	return view, err
+}
+
+// earlyMost bounds how many calls of the hour of a change are looked at.
+const earlyMost = 1000
+
+// callsBefore counts the calls with the old secret in the hour of the change, before
+// it. Totals are kept by the hour: this is what lies on the other side of the line.
+func (c *Console) callsBefore(v *visit, k *postern.ServiceKey) (n int64, err error) {
+	f := activity.Filter{Account: v.by.AccountID, Key: k.ID, Generation: k.Previous.Generation, Since: k.Current.MadeAt.Truncate(time.Hour), Until: k.Current.MadeAt}
+	var after activity.Cursor
+	for n < earlyMost {
+		var page []postern.Activity
+		if page, after, err = c.cfg.Activity.Query(v.r.Context(), f, after, 200); err != nil {
+			return 0, err
+		}
+		n += int64(len(page))
+		if after.Zero() {
+			break
+		}
+	}
+	return n, nil
 }
 
 // callClock is the time of a call: the clock today, with the day before.
@@ -219,6 +252,12 @@ func (c *Console) rotationChart(v *visit, view *watchView) error {
 		if i < len(old) {
 			view.Chart.Bars = append(view.Chart.Bars, bar{Name: fresh[i].Start.In(v.zone).Format("Mon 2 Jan, 15:04"), Values: []int64{fresh[i].Calls, old[i].Calls}})
 		}
+	}
+	// What came before the change stands before the line, also within its hour.
+	if at := int(n); at > 0 && at < len(view.Chart.Bars) {
+		moved := min(view.Early, view.Chart.Bars[at].Values[1])
+		view.Chart.Bars[at].Values[1] -= moved
+		view.Chart.Bars[at-1].Values[1] += moved
 	}
 	view.Chart.Ticks = ticks(fresh, step, v.zone)
 	if n := len(view.Chart.Ticks); n > 0 {
@@ -319,6 +358,9 @@ func joinWords(words []string) string {
 func (h half) lastSaid(now time.Time, zone *time.Location) string {
 	if h.Last.IsZero() {
 		return "not used yet"
+	}
+	if h.Before {
+		return "latest " + ago(h.Last, now, zone) + ", before the change"
 	}
 	return "latest " + ago(h.Last, now, zone)
 }

@@ -103,9 +103,6 @@ func (s *Service) Close() error { return s.db.Close() }
 // the gateway may reach it.
 func (s *Service) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 
-// OpenAPI is the API's own description, an OpenAPI 3.1 document in YAML, that a
-// scope catalog reads. The caller must not change it.
-func (s *Service) OpenAPI() []byte { return openAPI }
-
-// OpenAPI is the description of the API that a Service serves. The caller must not change it.
+// OpenAPI is the description of the API that a Service serves, an OpenAPI 3.1
+// document in YAML that a scope catalog reads. The caller must not change it.
 func OpenAPI() []byte { return openAPI }

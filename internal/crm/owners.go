@@ -4,17 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
-
-	"postern.dev/postern"
 )
 
 // Owner is a person or a queue that records belong to.
 type Owner struct {
-	ID        int64 // 0 lets SaveOwner choose
-	UserID    int64 // 0 lets SaveOwner choose
+	ID        int64
+	UserID    int64 // 0: the ID
 	Email     string
 	FirstName string
 	LastName  string
@@ -130,27 +127,8 @@ func ownerIDs(ctx context.Context, q querier, acct int64) (map[string]bool, erro
 	return out, err
 }
 
-// SaveOwner adds an owner to an account, or changes the one that has its ID, and
-// gives the ID. Owners come from outside the API, which only reads them.
-func (s *Service) SaveOwner(ctx context.Context, account postern.AccountID, o Owner) (int64, error) {
-	acct, err := s.acct(ctx, account)
-	if err != nil {
-		return 0, err
-	}
-	err = s.write(ctx, acct, func(tx *sql.Tx) error {
-		if o.ID == 0 {
-			if o.ID, err = takeIDs(ctx, tx, acct, 1); err != nil {
-				return err
-			}
-		}
-		return saveOwner(ctx, tx, acct, &o, micros(s.now()), micros(s.now()))
-	})
-	if err != nil {
-		return 0, fmt.Errorf("crm: save owner: %w", err)
-	}
-	return o.ID, nil
-}
-
+// saveOwner adds an owner to an account, or changes the one that has its ID. Owners
+// come from outside the API, which only reads them.
 func saveOwner(ctx context.Context, tx *sql.Tx, acct int64, o *Owner, created, now int64) error {
 	if o.UserID == 0 {
 		o.UserID = o.ID

@@ -26,7 +26,7 @@ var mayImport = []struct{ pkg, imports string }{
 	{"internal/verify", ". internal/catalog"},
 	{"internal/activity", ". internal/store"},
 	{"internal/keyring", ". internal/store internal/catalog"},
-	{"internal/notify", ". internal/store internal/keyring"},
+	{"internal/notify", ". internal/store internal/activity internal/keyring"},
 	{"internal/oauth", ". internal/store"},
 	{"internal/webhook", ". internal/store"},
 	{"internal/workbench", ". internal/store internal/catalog internal/keyring"},

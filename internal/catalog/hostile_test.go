@@ -81,10 +81,12 @@ func TestHostile(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			start := time.Now()
-			_, _, err := catalog.Parse(context.Background(), []catalog.Source{{Name: "a.yaml", Data: []byte(tt.doc)}}, catalog.Options{})
-			if spent := time.Since(start); spent > 15*time.Second {
-				t.Errorf("took %v", spent)
+			// Minutes are for a document that never ends, not for a slow machine.
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+			defer cancel()
+			_, _, err := catalog.Parse(ctx, []catalog.Source{{Name: "a.yaml", Data: []byte(tt.doc)}}, catalog.Options{})
+			if ctx.Err() != nil {
+				t.Fatal("it has not ended in three minutes")
 			}
 			switch {
 			case tt.name == "many documents": // one empty document after the other

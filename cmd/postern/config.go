@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/notify"
 	"postern.dev/postern/internal/signin"
 )
 
@@ -59,6 +61,13 @@ type Config struct {
 	SessionIdle  time.Duration `name:"session-idle" default:"30m" help:"how long a console session lasts without a request"`
 	SessionLife  time.Duration `name:"session-life" default:"12h" help:"how long a console session lasts at most"`
 	SessionFresh time.Duration `name:"session-fresh" default:"10m" help:"how long a proof of who it is counts before something risky asks for another"`
+
+	SMTPHost string `name:"smtp-host" help:"mail server for reminders; empty: people are told in the console alone"`
+	SMTPPort int    `name:"smtp-port" default:"587" help:"port of the mail server"`
+	SMTPTLS  string `name:"smtp-tls" default:"starttls" help:"starttls (nothing is sent without), tls (from the first byte, often port 465) or none"`
+	SMTPUser string `name:"smtp-user" help:"user name at the mail server; empty: no sign-in"`
+	SMTPPass string `name:"smtp-password" secret:"yes" help:"password at the mail server"`
+	SMTPFrom string `name:"smtp-from" help:"address that mails come from, such as postern@example.org"`
 
 	KeepActivity time.Duration `name:"keep-activity" default:"720h" help:"how long single calls are kept"`
 	LogLevel     string        `name:"log-level" default:"info" help:"debug, info, warn or error"`
@@ -275,6 +284,9 @@ func (c *Config) check() error {
 	if err := c.checkSignin(bad); err != nil {
 		return err
 	}
+	if err := c.checkMail(bad); err != nil {
+		return err
+	}
 	switch {
 	case c.Lease < 5*time.Second || c.Lease > time.Hour:
 		return bad("lease", "from 5s to 1h, not %s", c.Lease)
@@ -329,6 +341,48 @@ func (c *Config) checkSignin(bad func(name, format string, args ...any) error) e
 		return bad("session-fresh", "from 1m to session-life, not %s", c.SessionFresh)
 	}
 	return nil
+}
+
+// checkMail refuses settings of mail that can't work.
+func (c *Config) checkMail(bad func(name, format string, args ...any) error) error {
+	if c.SMTPHost == "" {
+		for name, v := range map[string]string{"smtp-user": c.SMTPUser, "smtp-password": c.SMTPPass, "smtp-from": c.SMTPFrom} {
+			if v != "" {
+				return bad(name, "it goes with smtp-host, which is not set")
+			}
+		}
+		return nil
+	}
+	_, err := mail.ParseAddress(c.SMTPFrom)
+	switch {
+	case strings.ContainsAny(c.SMTPHost, ":/ "):
+		return bad("smtp-host", "%q is not the name of a server; the port goes in smtp-port", c.SMTPHost)
+	case c.SMTPPort < 1 || c.SMTPPort > 65535:
+		return bad("smtp-port", "from 1 to 65535, not %d", c.SMTPPort)
+	case c.SMTPTLS != "starttls" && c.SMTPTLS != "tls" && c.SMTPTLS != "none":
+		return bad("smtp-tls", "starttls, tls or none, not %q", c.SMTPTLS)
+	case c.SMTPFrom == "":
+		return bad("smtp-from", "smtp-host needs it")
+	case err != nil:
+		return bad("smtp-from", "%q is not an address such as postern@example.org", c.SMTPFrom)
+	case (c.SMTPUser == "") != (c.SMTPPass == ""):
+		return bad("smtp-user", "smtp-user and smtp-password go together")
+	case c.SMTPTLS == "none" && c.SMTPUser != "" && c.SMTPHost != "localhost" && c.SMTPHost != "127.0.0.1":
+		return bad("smtp-tls", "a password is not sent over the network without TLS")
+	}
+	return nil
+}
+
+// mailer sends mails as the settings say; nil where none are sent.
+func (c *Config) mailer() notify.Sender {
+	if c.SMTPHost == "" {
+		return nil
+	}
+	from, err := mail.ParseAddress(c.SMTPFrom)
+	if err != nil {
+		return nil // check refused it
+	}
+	return &notify.SMTP{Host: c.SMTPHost, Port: c.SMTPPort, User: c.SMTPUser, Password: c.SMTPPass, From: *from, TLS: c.SMTPTLS}
 }
 
 // ssoRoles reads which value of the provider's claim gives which role.

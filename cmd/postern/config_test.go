@@ -50,6 +50,8 @@ var values = map[string][3]string{
 	"sso-issuer": {"https://a.example", "https://b.example", "https://c.example"}, "sso-name": {"A", "B", "C"}, "sso-client-id": {"a", "b", "c"},
 	"sso-client-secret": {"one", "two", "three"}, "sso-role-claim": {"groups", "roles", "teams"}, "sso-role": {"a=viewer", "b=viewer", "a=viewer,b=developer"},
 	"sso-provision": {"true", "true", "true"},
+	"smtp-host":     {"a.example", "b.example", "c.example"}, "smtp-port": {"25", "465", "2525"}, "smtp-tls": {"tls", "none", "tls"}, "smtp-user": {"a", "b", "c"},
+	"smtp-password": {"one", "two", "three"}, "smtp-from": {"a@example.org", "b@example.org", "c@example.org"},
 }
 
 // together are settings that can't be without others.
@@ -57,6 +59,7 @@ var together = map[string][]string{
 	"tls-cert": {"tls-key"}, "tls-key": {"tls-cert"}, "sso-issuer": {"sso-client-id"}, "sso-client-id": {"sso-issuer"},
 	"sso-client-secret": {"sso-issuer", "sso-client-id"}, "sso-role-claim": {"sso-issuer", "sso-client-id", "sso-role"},
 	"sso-role": {"sso-issuer", "sso-client-id", "sso-role-claim"}, "sso-provision": {"sso-issuer", "sso-client-id", "sso-role-claim", "sso-role"},
+	"smtp-host": {"smtp-from"}, "smtp-from": {"smtp-host"}, "smtp-user": {"smtp-host", "smtp-from", "smtp-password"}, "smtp-password": {"smtp-host", "smtp-from", "smtp-user"},
 }
 
 // field is a setting as text.
@@ -114,7 +117,7 @@ func TestConfigSources(t *testing.T) {
 		check("the file", v[0], nil, map[string]string{}, yaml)
 		check("its variable, above the file", v[1], nil, map[string]string{envName(name): v[1]}, yaml)
 		check("a file that its variable names", v[1], nil, map[string]string{envName(name) + "_FILE": held}, yaml)
-		if name == "pepper" || name == "sso-client-secret" {
+		if name == "pepper" || name == "sso-client-secret" || name == "smtp-password" {
 			c := Config{}
 			set := pflag.NewFlagSet("test", pflag.ContinueOnError)
 			if c.flags(set); set.Lookup(name) != nil {

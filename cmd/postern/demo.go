@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/mail"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"postern.dev/postern/internal/cli"
 	"postern.dev/postern/internal/demo"
 	"postern.dev/postern/internal/node"
+	"postern.dev/postern/internal/notify"
 )
 
 func demoCommand() *cobra.Command {
@@ -57,7 +60,9 @@ func runDemo(cmd *cobra.Command, cfg Config) (err error) {
 		return err
 	}
 	defer ls.close()
-	n, err := node.Open(ctx, cfg.node(ls))
+	as := cfg.node(ls)
+	as.Mail = &notify.Folder{Dir: filepath.Join(cfg.Data, "mail"), From: mail.Address{Name: "Postern", Address: "postern@larkspur.example"}}
+	n, err := node.Open(ctx, as)
 	if err != nil {
 		return err
 	}

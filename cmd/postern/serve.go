@@ -125,7 +125,7 @@ func (c *Config) node(s sockets) node.Config {
 	n := node.Config{Data: c.Data, Database: c.Database, Pepper: c.Pepper, PepperPath: c.pepperPath(), Brand: c.Brand,
 		PublicURL: public, GatewayURL: gateway, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Proxies: proxies, ForwardPeers: peers,
 		CRM: c.CRM, Lease: c.Lease, DailyLimit: int64(c.DailyCalls), KeepActivity: c.KeepActivity,
-		Providers: c.providers(), SessionIdle: c.SessionIdle, SessionLife: c.SessionLife, SessionFresh: c.SessionFresh, Version: versionText(), Log: c.logger()}
+		Providers: c.providers(), SessionIdle: c.SessionIdle, SessionLife: c.SessionLife, SessionFresh: c.SessionFresh, Mail: c.mailer(), Version: versionText(), Log: c.logger()}
 	if c.BurstCalls > 0 {
 		n.Burst = postern.Rate{Calls: int64(c.BurstCalls), Per: time.Duration(c.BurstSecs) * time.Second}
 	}

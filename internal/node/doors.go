@@ -61,7 +61,7 @@ func (n *Node) openDoors() (err error) {
 		return err
 	}
 	d.admin, err = n.adminMux(api, web)
-	d.workers = map[string]func(context.Context) error{"gateway": d.proxy.Run, "upstreams": n.followUpstreams}
+	d.workers = map[string]func(context.Context) error{"gateway": d.proxy.Run, "upstreams": n.followUpstreams, "notifications": n.Notifier.Run}
 	return err
 }
 
@@ -141,6 +141,7 @@ func (n *Node) applied(changes []postern.Change) {
 	if n.doors.proxy == nil {
 		return
 	}
+	n.Notifier.Poke()
 	n.doors.identity.Applied(changes)
 	n.doors.proxy.Applied(changes)
 	if len(changes) == 0 || slices.ContainsFunc(changes, func(c postern.Change) bool { return c.Kind == postern.ChangeCatalog }) {

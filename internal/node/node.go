@@ -19,6 +19,7 @@ import (
 	"postern.dev/postern/internal/crm"
 	"postern.dev/postern/internal/httpapi"
 	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/notify"
 	"postern.dev/postern/internal/signin"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/verify"
@@ -44,6 +45,8 @@ type Config struct {
 	SessionLife  time.Duration
 	SessionFresh time.Duration
 
+	Mail notify.Sender // of notifications; nil for none
+
 	CRM          bool // serve the built-in CRM data API as the upstream "crm"
 	Lease        time.Duration
 	Burst        postern.Rate
@@ -64,6 +67,7 @@ type Node struct {
 	Verifier *verify.Verifier
 	Activity *activity.Log
 	Signin   *signin.Service
+	Notifier *notify.Notifier
 	CRM      *crm.Service // nil where it isn't served
 
 	doors   doors
@@ -186,6 +190,7 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 				cfg.Log.WarnContext(ctx, "a change is not yet in force on this node", "seq", seq, "err", err)
 			}
 		}})
+	n.Notifier = notify.New(notify.Config{DB: n.DB, Activity: n.Activity, Mail: cfg.Mail, PublicURL: cfg.PublicURL, Now: cfg.Now, Log: cfg.Log})
 	if cfg.CRM {
 		return n.openCRM(ctx)
 	}

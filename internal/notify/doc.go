@@ -94,8 +94,9 @@ func (n *Notifier) Poke() {
 }
 
 const (
-	every     = time.Minute // how often is looked for events and mails that are due
-	everyKeys = time.Hour   // how often all keys are looked at, by one of the nodes
+	breath    = 2 * time.Second // between two looks, however much happens
+	every     = time.Minute     // how often is looked for events and mails that are due
+	everyKeys = time.Hour       // how often all keys are looked at, by one of the nodes
 )
 
 // Run works until ctx ends. What fails is told in the log and tried again.
@@ -113,6 +114,11 @@ func (n *Notifier) Run(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		case <-n.poke:
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(breath):
+			}
 		}
 	}
 }

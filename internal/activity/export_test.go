@@ -120,3 +120,10 @@ func Exec(p *store.Pool, query string, args ...any) (n int64, err error) {
 
 // Target is where a log is kept.
 func Target(l *Log) string { return l.cfg.Target }
+
+// SetTailPoll says how often Tail looks for what other nodes wrote, until the returned function is called.
+func SetTailPoll(every time.Duration) (restore func()) {
+	before := tailPoll
+	tailPoll = every
+	return func() { tailPoll = before }
+}

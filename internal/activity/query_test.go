@@ -130,6 +130,8 @@ func TestPagesAreStableUnderInserts(t *testing.T) {
 }
 
 func TestTail(t *testing.T) {
+	// What this node writes is told at once: Tail must not need to poll for it.
+	defer activity.SetTailPoll(time.Hour)()
 	engines(t, func(t *testing.T, target string) {
 		l := open(t, activity.Config{Target: target, Delay: 5 * time.Millisecond})
 		f := activity.Filter{Account: acme, Method: "GET"}
@@ -167,9 +169,6 @@ func TestTail(t *testing.T) {
 		}
 		if d := cmp.Diff([]string{"/n/1", "/n/2"}, got); d != "" {
 			t.Error(d)
-		}
-		if d := time.Since(start); d > 900*time.Millisecond {
-			t.Errorf("it took %v: it waited for a poll and not for the batch", d)
 		}
 		short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 		defer cancel()

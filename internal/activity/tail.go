@@ -9,12 +9,11 @@ import (
 	"postern.dev/postern"
 )
 
-const (
-	// tailBlocks is how many new blocks one look of Tail reads at most.
-	tailBlocks = 32
-	// tailPoll is how often Tail looks for calls that another node wrote.
-	tailPoll = time.Second
-)
+// tailBlocks is how many new blocks one look of Tail reads at most.
+const tailBlocks = 32
+
+// tailPoll is how often Tail looks for calls that another node wrote. A test makes it long.
+var tailPoll = time.Second
 
 // Tail waits for calls that pass a filter and were written after a cursor, and
 // returns up to 200 of them, oldest first, with the cursor to go on from. The

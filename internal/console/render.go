@@ -52,6 +52,7 @@ type shell struct {
 	IdleSecs int64  // until the session ends without a request
 	Search   string // where the search box leads, empty where there is none
 	Notices  string // where the bell leads
+	Unread   int    // what the bell counts, up to 100
 	Own      []menuItem
 	Choose   bool // whether "Help me choose" is there
 	Version  string

@@ -33,7 +33,7 @@ func (c *Console) routes() []route {
 	var all []route
 	for _, some := range [][]route{
 		c.shellRoutes(), c.chooseRoutes(),
-		c.memberRoutes(), c.roleRoutes(), c.settingsRoutes(), c.upstreamRoutes(), c.catalogRoutes(),
+		c.memberRoutes(), c.roleRoutes(), c.settingsRoutes(), c.upstreamRoutes(), c.catalogRoutes(), c.policyRoutes(), c.noticeRoutes(),
 		c.keysRoutes(), c.keyRoutes(),
 		c.createRoutes(), c.connectRoutes(), c.waitingRoutes(),
 		c.signinRoutes(), c.joinRoutes(), c.confirmRoutes(),

@@ -98,8 +98,12 @@ func (v *visit) dress(c *Common) {
 	if v.c.known["GET /search"] {
 		s.Search = "/search"
 	}
-	if v.c.known["GET /me/notifications"] {
-		s.Notices = "/me/notifications"
+	if v.c.known["GET /notifications"] {
+		s.Notices = "/notifications"
+		// A page is shown whether or not this can be counted.
+		if n, err := v.c.cfg.DB.UnreadNotifications(v.r.Context(), m.ID); err == nil {
+			s.Unread = n
+		}
 	}
 	s.Choose = v.c.known["GET /choose"]
 }

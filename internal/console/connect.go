@@ -47,7 +47,7 @@ type connectPane struct {
 var toolFirst = map[string][]string{
 	"bi":     {"powerbi", "tableau", "looker"},
 	"wh":     {"airbyte", "python", "curl"},
-	"sheet":  {"powerbi", "looker", "curl"},
+	"sheet":  {"excel", "sheets", "looker", "curl"},
 	"script": {"python", "node", "go", "curl"},
 	"svc":    {"curl", "node", "python", "go"},
 }
@@ -147,13 +147,28 @@ func panes(base, path string, hubspot bool) []connectPane {
 	at := base + path
 	code := func(s string) string { return "<code>" + template.HTMLEscapeString(s) + "</code>" }
 	h := func(format string, args ...any) template.HTML { return template.HTML(fmt.Sprintf(format, args...)) }
+	query := "let\n    Source = Json.Document(Web.Contents(" + mQuoted(base) + ", [\n        RelativePath = " + mQuoted(strings.TrimPrefix(path, "/")) +
+		",\n        Headers = [Authorization = \"Bearer \" & POSTERN_KEY]\n    ]))\nin\n    Source"
 	out := []connectPane{
 		{ID: "powerbi", Name: "Power BI", Lang: "Power Query M", Steps: []template.HTML{
 			h("In Power BI choose <b>Transform data</b>, then <b>Manage parameters</b>, then <b>New</b>. Name it %s, type <b>Text</b>, and paste the secret as its current value.", code("POSTERN_KEY")),
 			h("Choose <b>New source</b>, then <b>Blank query</b>, then <b>Advanced editor</b>, and put this in:"),
-		}, Code: "let\n    Source = Json.Document(Web.Contents(" + mQuoted(base) + ", [\n        RelativePath = " + mQuoted(strings.TrimPrefix(path, "/")) +
-			",\n        Headers = [Authorization = \"Bearer \" & POSTERN_KEY]\n    ]))\nin\n    Source",
+		}, Code: query,
 			After: []template.HTML{h("When Power BI asks how to sign in, choose <b>Anonymous</b>. Do not choose “Web API”: it puts the key in the address, where it gets logged.")}},
+		{ID: "excel", Name: "Excel", Lang: "Power Query M", Steps: []template.HTML{
+			h("In Excel choose <b>Data</b>, <b>Get data</b>, <b>Launch Power Query editor</b>. There choose <b>Manage parameters</b>, then <b>New</b>. Name it %s, type <b>Text</b>, and paste the secret as its current value.", code("POSTERN_KEY")),
+			h("Choose <b>New source</b>, then <b>Other sources</b>, then <b>Blank query</b>. Open the <b>Advanced editor</b> and put this in:"),
+		}, Code: query, After: []template.HTML{h("When Excel asks how to sign in, choose <b>Anonymous</b>. The workbook then holds the secret: clear the parameter before you share the file.")}},
+		{ID: "sheets", Name: "Google Sheets", Lang: "Apps Script", Steps: []template.HTML{
+			h("In the sheet choose <b>Extensions</b>, then <b>Apps Script</b>. Under <b>Project settings</b> add a script property %s with the secret as its value.", code("POSTERN_KEY")),
+			h("Put this in the editor and run it:"),
+		}, Code: "function readFromPostern() {\n  const key = PropertiesService.getScriptProperties().getProperty('POSTERN_KEY');\n  const r = UrlFetchApp.fetch(" + quoted(at) +
+			", {\n    headers: { Authorization: 'Bearer ' + key },\n  });\n  const data = JSON.parse(r.getContentText());\n  const list = Array.isArray(data) ? data : data.results || [data];\n" +
+			"  const rows = list.map((one) => one.properties || one);\n  const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];\n  const cell = (value) => {\n    if (value == null) return '';\n" +
+			"    const text = typeof value === 'object' ? JSON.stringify(value) : value;\n    return typeof text === 'string' && /^[=+@\\-\\t]/.test(text) ? \"'\" + text : text;\n  };\n" +
+			"  const table = [names, ...rows.map((row) => names.map((name) => cell(row[name])))];\n  if (!names.length) return;\n" +
+			"  SpreadsheetApp.getActiveSheet().getRange(1, 1, table.length, names.length).setValues(table);\n}",
+			After: []template.HTML{h("It fills the sheet that is open, from its first cell. Everyone who may edit the sheet can read its script properties.")}},
 		{ID: "tableau", Name: "Tableau", Steps: []template.HTML{
 			h("Open your REST connector and choose <b>Bearer token</b> as the sign-in method."),
 			h("Paste the secret into the token field."),

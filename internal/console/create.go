@@ -32,14 +32,17 @@ const (
 	epsShown            = 12                   // endpoints of a row, unless they are searched for
 )
 
+// createUseFor is what a key can be for, and the preset that is suggested then.
+type createUseFor struct{ ID, Icon, Name, Words, Preset string }
+
 // createUses are what a key can be for.
-var createUses = []struct{ ID, Icon, Name, Words, Preset string }{
+var createUses = []createUseFor{
 	{"bi", "chart", "Reporting tool", "Power BI, Tableau, Looker", "report"},
 	{"wh", "db", "Warehouse or pipeline", "Airbyte, Fivetran, BigQuery", "everything"},
 	{"sheet", "sheet", "Spreadsheet", "Excel, Google Sheets", "contacts"},
 	{"script", "clock", "Scheduled script", "Python, Node, cron", "report"},
 	{"svc", "bolt", "Another system", "ERP, help desk, stock", "none"},
-	{"other", "other", "Something else", "Start with no scopes", "none"},
+	{"other", "other", "Something else", "Anything that sends a header", "none"},
 }
 
 // The fields of each step, which the others carry along.
@@ -170,19 +173,12 @@ func (c *Console) createStep(v *visit) error {
 		if err := c.checkName(v, f); err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(createUses, func(u struct{ ID, Icon, Name, Words, Preset string }) bool { return u.ID == f.Get("use") }) {
+		if !slices.ContainsFunc(createUses, func(u createUseFor) bool { return u.ID == f.Get("use") }) {
 			f.Wrong("use", "Choose what will use the key.")
 		}
 	}
 	if f.ErrorOf("name") != "" || f.ErrorOf("use") != "" || f.ErrorOf("note") != "" {
 		return c.showCreate(v, b, f, 1, copied)
-	}
-	if step > 1 && f.Get("picked") == "" {
-		for _, u := range createUses {
-			if u.ID == f.Get("use") {
-				f.choose(c.presetScopes(v, b, u.Preset))
-			}
-		}
 	}
 	if id := v.query("preset"); id != "" && step > 1 {
 		if id != "copy" {

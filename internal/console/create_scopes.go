@@ -18,6 +18,7 @@ type createPreset struct {
 	ID, Name string
 	Scopes   string // with blanks between
 	On       bool
+	Fits     bool // suggested for what the key is for
 }
 
 // createGroup are the rows of an upstream.
@@ -141,8 +142,19 @@ func (c *Console) fillScopes(v *visit, b *scopeBook, p *createView, held []poste
 		if len(scopes) == 0 && pre.id != "none" || slices.ContainsFunc(p.Presets, func(o createPreset) bool { return o.Scopes == joinScopes(scopes) }) {
 			continue
 		}
-		p.Presets = append(p.Presets, createPreset{pre.id, pre.name, joinScopes(scopes), slices.Equal(scopes, held)})
+		fits := slices.ContainsFunc(createUses, func(u createUseFor) bool { return u.ID == p.F.Get("use") && u.Preset == pre.id && pre.id != "none" })
+		p.Presets = append(p.Presets, createPreset{pre.id, pre.name, joinScopes(scopes), slices.Equal(scopes, held), fits})
 	}
+	// What fits stands first; nothing is ticked before somebody chooses it.
+	slices.SortStableFunc(p.Presets, func(a, b createPreset) int {
+		switch {
+		case a.Fits == b.Fits:
+			return 0
+		case a.Fits:
+			return -1
+		}
+		return 1
+	})
 	if !v.can(postern.PermKeysRead) {
 		return nil
 	}

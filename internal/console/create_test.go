@@ -38,7 +38,8 @@ func TestCreateKey(t *testing.T) {
 		b := w.login()
 		b.get("/keys/new").want(200, "Create a service key", "A key is a password for another piece of software. You decide what it may touch.", "What will use it?", "Power BI, Tableau, Looker")
 		b.get("/keys/new?step=2&name=&use=bi").want(422, "Give the key a name", "What is this key for?", "Error: ")
-		b.get("/keys/new?step=2&name=sales+board&use=bi").want(200, "What may it do?", `name="name" value="sales-board"`, "Contacts", "3 of 5 endpoints", "contacts, deals and invoices", "Change nothing",
+		b.get("/keys/new?step=2&name=sales+board&use=bi").want(200, "What may it do?", `name="name" value="sales-board"`, "Contacts", "Suggested: reporting, read only", "Nothing yet. Tick at least one scope.").not(`data-acc="Read" checked`, `.read" checked`, `.write" checked`)
+		b.get("/keys/new?step=2&name=sales+board&use=bi&preset=report").want(200, "What may it do?", `name="name" value="sales-board"`, "Contacts", "3 of 5 endpoints", "contacts, deals and invoices", "Change nothing",
 			`value="contacts.read" checked`, `value="contacts.write" data-acc`).not(`value="contacts.write" checked`)
 		b.get("/keys/new?step=3&name=sales-board&use=bi&picked=1&scope=deals.read&note=See+ticket+12").want(200, "Read deals", "Change nothing", "In 1 year, 22 November 2027", "Your account allows at most one year.", "Yours now is 127.0.0.1", "See ticket 12").not("This key can change records.")
 		b.get("/keys/new?step=3&name=test&use=bi&picked=1&scope=deals.write").want(200, "This key can change records.", "Add, change and delete deals", "says little")
@@ -131,7 +132,7 @@ func TestCreateContainment(t *testing.T) {
 		by := must(w.kr.InviteMember(t.Context(), w.super, keyring.NewMember{Email: "noor@example.com", Name: "Noor", RoleID: postern.RoleKeyManager,
 			Scopes: postern.Grants{"deals.read", "deals.write", "contacts.read"}}))(t)
 		b := w.login(postern.Actor{AccountID: w.account, MemberID: by.Member.ID})
-		p := b.get("/keys/new?step=2&name=crm-sync&use=wh").want(200, "You hold read only, so write is switched off.", "You don’t hold this, so you can’t pass it on.", `value="contacts.write" disabled`, `value="invoices.read" disabled`,
+		p := b.get("/keys/new?step=2&name=crm-sync&use=wh&preset=everything").want(200, "You hold read only, so write is switched off.", "You don’t hold this, so you can’t pass it on.", `value="contacts.write" disabled`, `value="invoices.read" disabled`,
 			"contacts and deals", "You can only give what you hold.")
 		if strings.Contains(p.body, `value="invoices.read" checked`) {
 			t.Error("a preset ticked what the member does not hold")
@@ -337,6 +338,13 @@ func TestConnect(t *testing.T) {
 			}
 		}
 		none := w.createdKey("nothing").Key
+		for use, want := range map[string][]string{"bi": {"powerbi", "tableau", "looker"}, "sheet": {"excel", "sheets", "looker"}} {
+			for i, p := range must(w.console.connect(t.Context(), &none, use))(t).Panes[:len(want)] {
+				if p.ID != want[i] {
+					t.Errorf("for %s pane %d is %s, want %s", use, i, p.ID, want[i])
+				}
+			}
+		}
 		if c := must(w.console.connect(t.Context(), &none, "bi"))(t); !c.Nothing || c.Panes[0].ID != "powerbi" {
 			t.Errorf("connect = %+v, want that it opens nothing", c)
 		}

@@ -20,6 +20,15 @@ func homeViews(c func() Common) map[string][]view {
 
 // TestFirstSteps: home leads through three steps until the first key made its first
 // call, and then shows what there is to know.
+func TestDocsLink(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		b := w.login()
+		b.get("/").want(200, `<a href="/docs/">`, "Documentation")
+		w.console.cfg.Docs = ""
+		b.get("/").want(200).not("Documentation")
+	})
+}
+
 func TestFirstSteps(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		b := w.login()

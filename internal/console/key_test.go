@@ -384,7 +384,7 @@ func TestRotateLater(t *testing.T) {
 		for name, v := range sent {
 			pairs = append(pairs, name, v[0])
 		}
-		made2 := b.post(at(k, "/rotate"), pairs...).want(200, "New secret made. Copy it now.", "Both secrets work until 24 Nov 2026", "Paste it in these 2 places", "Airflow at 52.18.4.21")
+		made2 := b.post(at(k, "/rotate"), pairs...).want(200, "New secret made. Copy it now.", "Both secrets work until 24 Nov 2026", "Paste it in these 2 places", "Airflow at 52.18.4.21", `data-file="`+k.Name+`.env" hidden>`)
 		secret := regexp.MustCompile(`pst_sk_[0-9A-Za-z_]+`).FindString(made2.body)
 		now := w.read(k.ID)
 		if !now.Rotating(w.now()) || !strings.HasSuffix(secret, now.Current.LastFour) || !now.Previous.EndsAt.Equal(w.now().Add(2*day)) || made2.header.Get("Cache-Control") != "no-store" {

@@ -55,6 +55,7 @@ type shell struct {
 	Unread   int    // what the bell counts, up to 100
 	Own      []menuItem
 	Choose   bool // whether "Help me choose" is there
+	Docs     string
 	Version  string
 }
 

@@ -106,6 +106,7 @@ func (v *visit) dress(c *Common) {
 		}
 	}
 	s.Choose = v.c.known["GET /choose"]
+	s.Docs = v.c.cfg.Docs
 }
 
 func (v *visit) item(e menuEntry, current string) (menuItem, bool) {

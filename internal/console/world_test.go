@@ -118,7 +118,7 @@ func newBareWorld(t testing.TB, target string, change ...func(*Config)) *world {
 	var running sync.WaitGroup
 	running.Go(func() { _ = w.activity.Run(ctx) })
 	cfg := Config{Keyring: w.kr, Verifier: w.verifier, Activity: w.activity, DB: w.db, Signin: w.signin, Now: w.now, Log: log, Refresh: time.Nanosecond,
-		Door: must(door.New(door.Config{Verifier: w.verifier, Log: log}))(t), GatewayURL: "https://api.example.com", Version: "test"}
+		Door: must(door.New(door.Config{Verifier: w.verifier, Log: log}))(t), GatewayURL: "https://api.example.com", Docs: "/docs/", Version: "test"}
 	for _, c := range change {
 		c(&cfg)
 	}

@@ -21,6 +21,18 @@ if (reveal) {
     out.textContent = hide ? `${text.slice(0, 4)}${'•'.repeat(24)}${text.slice(-4)}` : text;
   });
   const copy = $('[data-from="#secret"]');
+  const file = $('[data-file]');
+  file.hidden = false;
+  // The file is made here, from the text of the page: no address ever holds the secret.
+  file.addEventListener('click', () => {
+    const a = document.createElement('a');
+    a.href = URL.createObjectURL(new Blob([`POSTERN_KEY=${text}\n`], { type: 'text/plain' }));
+    a.download = file.dataset.file;
+    a.click();
+    setTimeout(() => URL.revokeObjectURL(a.href), 1000);
+    safe = true;
+    globalThis.postern.say('The file is in your downloads. Move it where it belongs, and delete it afterwards.');
+  });
   copy.removeAttribute('data-from');
   copy.dataset.copy = text;
   const saved = () => { safe = true; };

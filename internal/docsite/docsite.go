@@ -41,6 +41,8 @@ const (
 var (
 	//go:embed page.html
 	pageHTML string
+	//go:embed icon.svg
+	iconSVG []byte
 	//go:embed style.css
 	styleCSS []byte
 
@@ -68,7 +70,7 @@ func newHandler(from fs.FS) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &handler{files: map[string]file{"style.css": newFile(styleCSS, "text/css; charset=utf-8", filePolicy)}}
+	h := &handler{files: map[string]file{"style.css": newFile(styleCSS, "text/css; charset=utf-8", filePolicy), "icon.svg": newFile(iconSVG, "image/svg+xml", filePolicy)}}
 	for i := range pages {
 		body, err := show(pages, &pages[i])
 		if err != nil {

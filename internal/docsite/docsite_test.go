@@ -198,3 +198,13 @@ func TestUnchangedPageIsNotSentAgain(t *testing.T) {
 		t.Errorf("another page: %d, want 200", w.Code)
 	}
 }
+
+func TestPagesHaveAnIcon(t *testing.T) {
+	h := site(t)
+	if body := get(h, docsite.Path).Body.String(); !strings.Contains(body, `<link rel="icon" href="icon.svg"`) {
+		t.Error("the first page names no icon")
+	}
+	if res := get(h, docsite.Path+"icon.svg"); res.Code != http.StatusOK || res.Header().Get("Content-Type") != "image/svg+xml" {
+		t.Errorf("the icon answers %d, %s", res.Code, res.Header().Get("Content-Type"))
+	}
+}

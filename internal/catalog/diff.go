@@ -143,8 +143,9 @@ type Holder struct {
 }
 
 // Effect is how a change of catalogs touches a key: the operations that it may
-// call after and not before, and the other way round. An operation that is
-// public before and after touches none.
+// call after and not before, and the other way round. What becomes public or comes
+// as public is open to everyone: no key gains it. A public operation that goes is
+// no key's loss either, but one that comes to need what a key lacks is.
 type Effect struct {
 	Gains, Loses []*Operation
 }
@@ -158,9 +159,9 @@ func (d *Diff) Effect(h Holder) (e Effect) {
 		c := &d.Operations[i]
 		could, can := permits(c.Before, d.before, h), permits(c.After, d.after, h)
 		switch {
-		case can && !could:
+		case can && !could && !c.After.Public:
 			e.Gains = append(e.Gains, c.After)
-		case could && !can:
+		case could && !can && (c.After != nil || !c.Before.Public):
 			e.Loses = append(e.Loses, c.Before)
 		}
 	}

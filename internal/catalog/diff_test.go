@@ -80,11 +80,11 @@ func TestCompare(t *testing.T) {
 		gains, loses []string
 	}{
 		{catalog.Holder{Kind: postern.KindServiceKey, Scopes: []postern.Scope{"x.read"}}, []string{"new", "wider"}, []string{"both", "gone", "narrower"}},
-		{catalog.Holder{Kind: postern.KindServiceKey, Scopes: []postern.Scope{"x.write"}}, []string{"cover", "open"}, nil},
-		{catalog.Holder{Kind: postern.KindServiceKey, Scopes: []postern.Scope{"y.read"}}, []string{"open"}, nil},
+		{catalog.Holder{Kind: postern.KindServiceKey, Scopes: []postern.Scope{"x.write"}}, []string{"cover"}, nil},
+		{catalog.Holder{Kind: postern.KindServiceKey, Scopes: []postern.Scope{"y.read"}}, nil, nil},
 		{catalog.Holder{Kind: postern.KindServiceKey, Scopes: []postern.Scope{"x.read", "y.read"}}, []string{"new", "wider"}, []string{"gone"}},
 		{catalog.Holder{Kind: postern.KindLegacyAPIKey, All: true}, []string{"cover", "new"}, []string{"gone"}},
-		{catalog.Holder{Kind: postern.KindDeveloper, Scopes: []postern.Scope{"x.read"}}, []string{"open"}, nil},
+		{catalog.Holder{Kind: postern.KindDeveloper, Scopes: []postern.Scope{"x.read"}}, nil, nil},
 	} {
 		e := d.Effect(tt.holder)
 		names := func(list []*catalog.Operation) (out []string) {
@@ -161,7 +161,10 @@ func TestEffectIsTheDifferenceOfDecisions(t *testing.T) {
 		}
 		for i := range all.Operations {
 			n := all.Operations[i].Name
-			if gains[n] != (can[n] && !could[n]) || loses[n] != (could[n] && !can[n]) {
+			before, after := operation(a, n), operation(b, n)
+			gain := can[n] && !could[n] && !after.Public
+			loss := could[n] && !can[n] && (after != nil || !before.Public)
+			if gains[n] != gain || loses[n] != loss {
 				t.Fatalf("%s: could %v and can %v, and Effect says gains %v and loses %v", n, could[n], can[n], gains[n], loses[n])
 			}
 		}
@@ -186,4 +189,27 @@ func allowed(t *rapid.T, c *catalog.Catalog, h catalog.Holder) map[string]bool {
 		out[op.Name] = reason == postern.ReasonAllowed || reason == postern.ReasonPublic
 	}
 	return out
+}
+
+func operation(c *catalog.Catalog, name string) *catalog.Operation {
+	for i := range c.Operations {
+		if c.Operations[i].Name == name {
+			return &c.Operations[i]
+		}
+	}
+	return nil
+}
+
+// A foreign API with an open operation touches no key that exists.
+func TestNoKeyGainsWhatIsPublic(t *testing.T) {
+	a, _ := parse(t, "openapi: 3.0.0\npaths: {}\n"+schemes, catalog.Options{})
+	b, _ := parse(t, "openapi: 3.0.0\npaths: {/status: {get: {operationId: status, security: []}}}\n"+schemes, catalog.Options{})
+	for _, e := range []catalog.Effect{catalog.Compare(a, b).Effect(catalog.Holder{Kind: postern.KindServiceKey}), catalog.Compare(b, a).Effect(catalog.Holder{Kind: postern.KindServiceKey})} {
+		if e.Touched() {
+			t.Errorf("a key without scopes gains %v and loses %v, want nothing", e.Gains, e.Loses)
+		}
+	}
+	if d := catalog.Compare(a, b); len(d.Operations) != 1 || !d.Operations[0].After.Public {
+		t.Errorf("operations = %+v, want the one that is public", d.Operations)
+	}
 }

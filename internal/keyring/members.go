@@ -151,7 +151,7 @@ func (c *change) role(a postern.AccountID, id postern.RoleID) (postern.Role, err
 }
 
 func noRole(id postern.RoleID) error {
-	return postern.Invalidf("role", "There is no role %q. See the roles with: postern members roles", string(id))
+	return postern.Invalidf("role", "There is no role %q. See the roles with: postern members roles list", string(id))
 }
 
 // mayHand refuses a change of a member that hands out what m lacks. What the

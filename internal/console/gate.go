@@ -110,7 +110,7 @@ func (c *Console) finish(v *visit, status int, took time.Duration) {
 	if status >= 500 {
 		level = slog.LevelError
 	}
-	attrs := []slog.Attr{slog.String("method", v.r.Method), slog.String("route", v.rt.Pattern), slog.Int("status", status),
+	attrs := []slog.Attr{slog.String("method", methodOf(v.r.Method)), slog.String("route", v.rt.Pattern), slog.Int("status", status),
 		slog.Duration("duration", took), slog.String("request_id", v.id)}
 	if v.session != nil {
 		attrs = append(attrs, slog.String("account_id", string(v.session.AccountID)), slog.String("member_id", string(v.session.Member.ID)))
@@ -119,6 +119,15 @@ func (c *Console) finish(v *visit, status int, took time.Duration) {
 		attrs = append(attrs, slog.Any("err", v.err))
 	}
 	c.log.LogAttrs(v.r.Context(), level, "page", attrs...)
+}
+
+// methodOf is a method from a closed set: anybody may send any.
+func methodOf(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return m
+	}
+	return "other"
 }
 
 // gate is what holds before a route's page: who it is, whether they may, whether

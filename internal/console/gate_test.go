@@ -196,3 +196,13 @@ func TestAssets(t *testing.T) {
 		t.Errorf("scripts are %d bytes together, want at most 30 KiB", js)
 	}
 }
+
+func TestLoggedMethods(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		req := must(http.NewRequest("PST_SK_WHATEVER", w.url+"/keys", nil))(t)
+		w.login().do(req)
+		if log := w.log.String(); strings.Contains(log, "PST_SK_WHATEVER") || !strings.Contains(log, "method=other") && !strings.Contains(log, `"method":"other"`) {
+			t.Errorf("the log says of a method that is none: %s", log)
+		}
+	})
+}

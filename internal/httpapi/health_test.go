@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -184,27 +186,10 @@ func TestMetrics(t *testing.T) {
 func TestEndingHasItsOwnLane(t *testing.T) {
 	w := newWorld(t, t.TempDir()+"/postern.db", func(c *httpapi.Config) { c.InFlight = 1 })
 	k := must(w.super.CreateServiceKey(t.Context(), api.NewServiceKey{Name: "sync"}))(t)
-	// One request takes the only place: its body doesn't end.
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	body, in := newSlow(ctx)
-	req, err := http.NewRequestWithContext(ctx, "POST", w.url+"/v1/service-keys", body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+w.secret)
-	req.Header.Set("Content-Type", "application/json")
-	go func() { _, _ = http.DefaultClient.Do(req) }()
-	<-in
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		a := w.send("GET", "/v1/service-keys", w.secret, "")
-		if a.status == http.StatusServiceUnavailable && a.header.Get("Retry-After") != "" && a.problem(t).Code == "unavailable" {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("a request beyond the limit = %d %s", a.status, a.body)
-		}
+	release := w.takePlace()
+	defer release()
+	if a := w.send("GET", "/v1/service-keys", w.secret, ""); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" || a.problem(t).Code != "unavailable" {
+		t.Fatalf("a request beyond the limit = %d %s", a.status, a.body)
 	}
 	if a := w.send("POST", "/v1/service-keys/"+k.ID+"/revoke", w.secret, ""); a.status != http.StatusOK {
 		t.Errorf("revoking under load = %d %s", a.status, a.body)
@@ -214,26 +199,46 @@ func TestEndingHasItsOwnLane(t *testing.T) {
 	}
 }
 
-// slow is a body that begins and doesn't end.
-type slow struct {
-	ctx   context.Context
-	began chan struct{}
-	done  bool
-}
-
-func newSlow(ctx context.Context) (*slow, chan struct{}) {
-	s := &slow{ctx: ctx, began: make(chan struct{})}
-	return s, s.began
-}
-
-// Read gives one byte, and then waits.
-func (s *slow) Read(b []byte) (int, error) {
-	if !s.done {
-		s.done = true
-		close(s.began)
-		b[0] = '{'
-		return 1, nil
+// takePlace makes a request take a place among those being served, and keep it
+// until it is released: the server asks for its body, and the body doesn't come.
+// A request before it may still be leaving when its answer is here, so it tries
+// until it is let in.
+func (w *world) takePlace() (release func()) {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	c := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
+	body, end := io.Pipe()
+	served, answered := make(chan struct{}), make(chan struct{}, 1)
+	var gone sync.WaitGroup
+	try := func() {
+		traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got100Continue: func() { close(served) }})
+		req, err := http.NewRequestWithContext(traced, "POST", w.url+"/v1/service-keys", io.NopCloser(body))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+w.secret)
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Expect", "100-continue")
+		gone.Go(func() {
+			if res, err := c.Do(req); err == nil {
+				res.Body.Close()
+			}
+			answered <- struct{}{}
+		})
 	}
-	<-s.ctx.Done()
-	return 0, errors.New("the client went away")
+	release = func() {
+		cancel()
+		end.Close()
+		gone.Wait()
+	}
+	for try(); ; try() {
+		select {
+		case <-served:
+			return release
+		case <-answered:
+		case <-time.After(10 * time.Second):
+			release()
+			w.t.Fatal("no request was let in")
+		}
+	}
 }

@@ -2,6 +2,7 @@ package keyring_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"postern.dev/postern"
@@ -80,5 +81,57 @@ func TestChangeSeq(t *testing.T) {
 		}
 		_, err = w.ChangeSeq(t.Context(), w.super, "0000000000000000")
 		wantCode(t, "ChangeSeq of nothing", err, postern.CodeNotFound)
+	})
+}
+
+// Whoever may change members ends the personal access keys of those whom they may
+// remove: of their equals and of who holds less, not of who holds more.
+func TestEndPersonalKeysOfOthers(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		key := func(of postern.Actor) postern.KeyID {
+			t.Helper()
+			made, err := w.CreatePersonalKey(t.Context(), of, keyring.NewPersonalKey{Name: "x"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return made.Key.Key
+		}
+		sam, sue := w.member("sam@example.org", postern.RoleSecurityAdmin), w.member("sue@example.org", postern.RoleSecurityAdmin)
+		vic, kim := w.member("vic@example.org", postern.RoleViewer), w.member("kim@example.org", postern.RoleKeyManager)
+		for _, x := range []struct {
+			what   string
+			by, of postern.Actor
+			code   postern.Code // empty: it ends
+		}{
+			{"a security admin, of a super admin", sam, w.super, postern.CodeInsufficientScope},
+			{"a security admin, of a key manager, who grants scopes", sam, kim, postern.CodeInsufficientScope},
+			{"a security admin, of another", sam, sue, ""},
+			{"a security admin, of a viewer", sam, vic, ""},
+			{"a security admin, their own", sam, sam, ""},
+			{"a super admin, of a security admin", w.super, sam, ""},
+			{"a key manager, of a viewer", kim, vic, postern.CodeNotFound},
+			{"a viewer, of a super admin", vic, w.super, postern.CodeNotFound},
+		} {
+			id, before := key(x.of), refusals(t, w)
+			err := w.RevokePersonalKey(t.Context(), x.by, id)
+			keys, err2 := w.PersonalKeys(t.Context(), x.of)
+			if err2 != nil {
+				t.Fatal(err2)
+			}
+			live := slices.ContainsFunc(keys, func(k store.PersonalKey) bool { return k.Key == id })
+			if x.code == "" {
+				if err != nil || live {
+					t.Errorf("%s: %v, and the key is there: %v", x.what, err, live)
+				}
+				continue
+			}
+			wantCode(t, x.what, err, x.code)
+			if !live {
+				t.Errorf("%s: refused, and the key has ended", x.what)
+			}
+			if n := refusals(t, w); x.code == postern.CodeInsufficientScope && n != before+1 {
+				t.Errorf("%s: %d refusals on the record, want one more than %d", x.what, n, before)
+			}
+		}
 	})
 }

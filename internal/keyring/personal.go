@@ -149,7 +149,8 @@ func (kr *Keyring) PersonalKeys(ctx context.Context, by postern.Actor) ([]store.
 	return kr.db.PersonalKeys(ctx, by.AccountID, by.MemberID)
 }
 
-// RevokePersonalKey ends a personal access key: one's own, or, with the permission to change members, anyone's.
+// RevokePersonalKey ends a personal access key: one's own, or, with the
+// permission to change members, that of a member who holds no more than oneself.
 func (kr *Keyring) RevokePersonalKey(ctx context.Context, by postern.Actor, id postern.KeyID) error {
 	_, err := kr.change(ctx, by, "personal_key.revoke", string(id), func(c *change) error {
 		if _, err := c.member(""); err != nil {
@@ -160,9 +161,18 @@ func (kr *Keyring) RevokePersonalKey(ctx context.Context, by postern.Actor, id p
 			return err
 		}
 		if k.MemberID != by.MemberID {
-			if _, err := c.member(postern.PermMembersWrite); err != nil {
+			m, err := c.member(postern.PermMembersWrite)
+			if err != nil {
 				// Another member's keys aren't there for whoever may not manage members.
 				return postern.Errorf(postern.CodeNotFound, "There is no such personal access key.")
+			}
+			who, err := c.MemberOf(c.ctx, by.AccountID, k.MemberID)
+			if err != nil {
+				return err
+			}
+			// Who can't change or remove someone can't lock them out key by key either.
+			if err := outranks(m, who.Role, who.Scopes, "end this member's personal access key"); err != nil {
+				return err
 			}
 		}
 		if err := c.mayEnd(k); err != nil {

@@ -68,8 +68,8 @@ func (m *Member) Own(in NewPersonal) *Personal {
 }
 
 // RevokePersonal ends a personal access key: one's own, or, for who may change
-// members, anyone's of the account. That of somebody else is otherwise not to be
-// seen. By means of another key only one that is not wider can be ended. To end
+// members, that of a member of the account whom they may remove. That of somebody
+// else is otherwise not to be seen. By means of another key only one that is not wider can be ended. To end
 // one that has ended changes nothing.
 func (w *World) RevokePersonal(by Actor, p *Personal) Refusal {
 	r := w.may(by, "")
@@ -78,7 +78,9 @@ func (w *World) RevokePersonal(by Actor, p *Personal) Refusal {
 		return r
 	}
 	if !slices.Contains(r.Codes, Forbidden) {
-		r.addIf(p.Member != by.Member && !w.has(by, "postern.members.write"), NotFound)
+		manages := w.has(by, "postern.members.write")
+		r.addIf(p.Member != by.Member && !manages, NotFound)
+		r.addIf(manages && !w.outranks(by, p.Member), Insufficient)
 		r.addIf(by.With != nil && by.With != p && !narrower(by.With, p.Scopes), Insufficient)
 	}
 	if r.None() {

@@ -258,8 +258,35 @@ func text(field, s string, limit int, need bool) (string, error) {
 			return "", postern.Invalidf(field, "Control characters are not allowed.")
 		}
 	}
-	if need && strings.ContainsAny(s, "\n\t") {
-		return "", postern.Invalidf(field, "This must be one line.")
+	if need {
+		return s, checkLine(field, s)
 	}
 	return s, nil
+}
+
+// checkLine checks what people tell things apart by: one line, which can be seen,
+// and in which nothing hides.
+func checkLine(field, s string) error {
+	switch {
+	case strings.ContainsAny(s, "\n\t\u2028\u2029"):
+		return postern.Invalidf(field, "This must be one line.")
+	case strings.ContainsFunc(s, hidden):
+		return postern.Invalidf(field, "Invisible characters are not allowed.")
+	case !strings.ContainsFunc(s, visible):
+		return postern.Invalidf(field, "Use at least one letter, digit or sign that can be seen.")
+	}
+	return nil
+}
+
+// hidden reports whether a character leaves no trace on a screen and serves no
+// script: not so the joiners, which Persian, Hindi and emoji need.
+func hidden(r rune) bool {
+	const zeroWidthNonJoiner, zeroWidthJoiner = '\u200c', '\u200d'
+	return unicode.Is(unicode.Cf, r) && !unicode.Is(unicode.Prepended_Concatenation_Mark, r) && r != zeroWidthNonJoiner && r != zeroWidthJoiner
+}
+
+// visible reports whether a character can be seen by itself. Some letters and one
+// sign are blank: fillers, and the braille pattern without dots.
+func visible(r rune) bool {
+	return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) && r != '\u2800'
 }

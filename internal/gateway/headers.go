@@ -14,17 +14,20 @@ var hopByHop = map[string]bool{
 	"Connection": true, "Proxy-Connection": true, "Keep-Alive": true, "Proxy-Authenticate": true,
 	"Proxy-Authorization": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
 	"Http2-Settings": true,
+	// No server sends Proxy; one that runs CGI would make HTTP_PROXY of it, and call out through it.
+	"Proxy": true,
 }
 
 // spoken reports whether a header is one by which a proxy speaks to what is
-// behind it: ours, the X-Forwarded family, rewritten URLs, method overrides. No
-// caller's gets through, however it is spelled: some servers read "_" as "-".
+// behind it: ours, the X-Forwarded family, what proxies and delivery networks
+// call the caller's address, rewritten URLs, method overrides. No caller's gets
+// through, however it is spelled: some servers read "_" as "-".
 func spoken(name string) bool {
 	if len(name) < 6 {
 		return false
 	}
 	switch name[0] {
-	case 'P', 'p', 'X', 'x', 'F', 'f':
+	case 'C', 'c', 'F', 'f', 'P', 'p', 'T', 't', 'X', 'x':
 	default:
 		return false
 	}
@@ -45,7 +48,8 @@ func spoken(name string) bool {
 		}
 	}
 	switch string(low) {
-	case "postern", "forwarded", "x-forwarded", "x-real-ip", "x-http-method-override", "x-http-method", "x-method-override":
+	case "postern", "forwarded", "x-forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip",
+		"true-client-ip", "client-ip", "cf-connecting-ip", "cf-connecting-ipv6", "fastly-client-ip", "fly-client-ip", "x-http-method-override", "x-http-method", "x-method-override":
 		return true
 	}
 	return false

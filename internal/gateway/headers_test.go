@@ -46,7 +46,9 @@ func TestRequestHeaders(t *testing.T) {
 	drop := []string{"Keep-Alive: 5", "Proxy-Connection: x", "Proxy-Authorization: Basic x", "TE: trailers", "Upgrade: h2c", "HTTP2-Settings: x",
 		"X-Named: 1", "Postern-Account: acc_x", "Postern-Key: x", "Postern-Scopes: *", "Postern-Jwt: x", "Postern-Anything: x", "postern_account: x", "pOsTeRn-account-number: 9",
 		"X-Forwarded-For: 192.0.2.1", "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: https", "X-Forwarded-Prefix: /x", "X_Forwarded_For: 192.0.2.1", "X-Forwarded-User: root",
-		"Forwarded: for=192.0.2.1", "X-Real-IP: 192.0.2.1", "X-Original-URL: /admin", "X-Rewrite-URL: /admin", "X-HTTP-Method-Override: DELETE", "X-HTTP-Method: DELETE", "X-Method-Override: DELETE"}
+		"Forwarded: for=192.0.2.1", "X-Real-IP: 192.0.2.1", "X-Original-URL: /admin", "X-Rewrite-URL: /admin", "X-HTTP-Method-Override: DELETE", "X-HTTP-Method: DELETE", "X-Method-Override: DELETE",
+		"Proxy: http://192.0.2.1", "True-Client-IP: 192.0.2.1", "True_Client_Ip: 192.0.2.1", "CF-Connecting-IP: 192.0.2.1", "CF-Connecting-IPv6: 2001:db8::1", "X-Client-IP: 192.0.2.1",
+		"X-Cluster-Client-IP: 192.0.2.1", "X_Cluster_Client_IP: 192.0.2.1", "Client-IP: 192.0.2.1", "Fastly-Client-IP: 192.0.2.1", "Fly-Client-IP: 192.0.2.1"}
 	text := "GET /things?a=1&a=%2F;b HTTP/1.1\r\nHost: api.example:81\r\nAuthorization: Bearer " + secret.Reveal() + "\r\n" +
 		strings.Join(append(pass, drop...), "\r\n") + "\r\nConnection: close, X-Named, Postern-Account , x-forwarded-for\r\n\r\n"
 	res, body := s.raw(text)

@@ -125,7 +125,7 @@ func (n *Node) serve(ls Listeners) ([]*http.Server, <-chan error) {
 			}
 		}()
 	}
-	start(ls.Admin, door.ServerConfig{Handler: door.BodiesWithin(10*time.Second, n.doors.admin)})
-	start(ls.Gateway, door.ServerConfig{Handler: n.doors.gateway, HeaderBytes: 64 << 10})
+	start(ls.Admin, door.ServerConfig{Handler: door.BodiesWithin(10*time.Second, n.doors.door.ShortURLs(n.doors.admin, "/authorize/"))})
+	start(ls.Gateway, door.ServerConfig{Handler: n.doors.gateway})
 	return out, failed
 }

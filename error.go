@@ -16,6 +16,7 @@ const (
 	CodeForbidden         Code = "forbidden"             // known, and not permitted
 	CodeInsufficientScope Code = "insufficient_scope"    // a scope is missing that the act needs or hands out
 	CodeNotFound          Code = "not_found"             // isn't there, or isn't the caller's to see
+	CodeTimeout           Code = "request_timeout"       // the request did not come in time
 	CodeConflict          Code = "conflict"              // clashes with the state that the thing is in
 	CodeGone              Code = "gone"                  // was there, and has ended for good
 	CodePrecondition      Code = "precondition_failed"   // changed by someone else in the meantime
@@ -31,7 +32,7 @@ const (
 // Codes lists every Code, for tables that must know them all.
 func Codes() []Code {
 	return []Code{CodeInvalid, CodeUnauthenticated, CodeForbidden, CodeInsufficientScope, CodeNotFound,
-		CodeConflict, CodeGone, CodePrecondition, CodeTooLarge, CodeUnsupportedMedia, CodePreconditionNeed,
+		CodeTimeout, CodeConflict, CodeGone, CodePrecondition, CodeTooLarge, CodeUnsupportedMedia, CodePreconditionNeed,
 		CodeRateLimited, CodeUnavailable, CodeStorageFull, CodeInternal}
 }
 

@@ -43,6 +43,7 @@ var statuses = map[string]int{
 	"unauthenticated":       ExitNotPermitted,
 	"forbidden":             ExitNotPermitted,
 	"insufficient_scope":    ExitNotPermitted,
+	"request_timeout":       ExitUnavailable,
 	"conflict":              ExitConflict,
 	"precondition_failed":   ExitConflict,
 	"rate_limited":          ExitUnavailable,

@@ -61,7 +61,7 @@ func TestWhen(t *testing.T) {
 	if got, err := utc.when("expires", "2027-01-31"); err != nil || got.Format(time.RFC3339) != "2027-01-31T00:00:00Z" {
 		t.Errorf("with --utc a day begins at %s, %v", got, err)
 	}
-	for _, text := range []string{"", "yesterday", "2027-13-01", "2027-02-30", "31.1.2027", "2027-01-31T25:00"} {
+	for _, text := range []string{"", "yesterday", "2027-13-01", "2027-02-30", "31.1.2027", "2027-01-31T25:00", "0001-01-01T00:00:00Z", "0001-01-01T01:00:00+01:00", "1969-12-30"} {
 		_, err := at().when("expires", text)
 		if status := exitStatus(t.Context(), err); status != ExitUsage || !strings.Contains(err.Error(), "--expires") {
 			t.Errorf("when(%q): %v, status %d; want a usage error that names the flag", text, err, status)

@@ -53,13 +53,22 @@ func (c *call) day(flag, text string) (time.Time, error) {
 	}
 	for _, form := range []string{time.DateOnly, "2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02 15:04:05"} {
 		if t, err := time.ParseInLocation(form, text, zone); err == nil {
-			return t.UTC(), nil
+			return sinceEpoch(flag, text, t)
 		}
 	}
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t.UTC(), nil
+		return sinceEpoch(flag, text, t)
 	}
 	return time.Time{}, usagef("--%s can't be %q. Write a span (90d, 12h, 2w), a day (2027-01-31) or a time (2027-01-31T09:00:00Z).", flag, short(text))
+}
+
+// sinceEpoch refuses what was before 1970: the year 1 begins with the time that
+// stands for none.
+func sinceEpoch(flag, text string, t time.Time) (time.Time, error) {
+	if t.Before(time.Unix(0, 0)) {
+		return time.Time{}, usagef("--%s can't be %q, which is before 1970.", flag, short(text))
+	}
+	return t.UTC(), nil
 }
 
 var rateForm = regexp.MustCompile(`^(\d{1,9})/(.+)$`)

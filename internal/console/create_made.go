@@ -78,6 +78,8 @@ func (v *visit) newKeyOf(f *form) keyring.NewKey {
 	if from := f.Get("notBefore"); from != "" {
 		if day, err := time.ParseInLocation(time.DateOnly, from, v.zone); err != nil {
 			f.Wrong("notBefore", "Choose the first day on which the key works, or leave it empty.")
+		} else if day.Year() < 1970 {
+			f.Wrong("notBefore", "Choose a day after 1970, or leave it empty.")
 		} else if in.NotBefore = day.UTC(); !in.ExpiresAt.IsZero() && !in.NotBefore.Before(in.ExpiresAt) {
 			f.Wrong("notBefore", "The key would end before it starts.")
 		}

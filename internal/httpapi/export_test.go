@@ -1,9 +1,21 @@
 package httpapi
 
-import "postern.dev/postern/api"
+import (
+	"net/http"
+
+	"postern.dev/postern/api"
+)
 
 // CheckJSON is checkJSON, for tests.
 func CheckJSON(data []byte) error { return checkJSON(data) }
+
+// ReadBody is readBody, for tests: of a catalog's load, or of any other request.
+func ReadBody(w http.ResponseWriter, r *http.Request, catalog bool) ([]byte, error) {
+	if catalog {
+		return readBody(w, r, maxDocuments, documentTime)
+	}
+	return readBody(w, r, maxBody, bodyTime)
+}
 
 // Decode is decode, for tests.
 func Decode(data []byte, v any) error { return decode(data, v) }

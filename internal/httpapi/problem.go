@@ -28,6 +28,7 @@ var table = map[postern.Code]said{
 	postern.CodeForbidden:         {http.StatusForbidden, "Not permitted"},
 	postern.CodeInsufficientScope: {http.StatusForbidden, "A scope is missing"},
 	postern.CodeNotFound:          {http.StatusNotFound, "Not found"},
+	postern.CodeTimeout:           {http.StatusRequestTimeout, "The request came too slowly"},
 	postern.CodeConflict:          {http.StatusConflict, "Conflict with the present state"},
 	postern.CodeGone:              {http.StatusGone, "Ended for good"},
 	postern.CodePrecondition:      {http.StatusPreconditionFailed, "Changed in the meantime"},
@@ -177,7 +178,7 @@ func describe(d *huma.ErrorDetail) (field, sentence string) {
 	field = fieldName(field)
 	switch msg := d.Message; {
 	case msg == "unexpected property":
-		return field, "There is no such member here."
+		return field, "There is no such field here."
 	case msg == "unknown query parameter":
 		return field, "There is no such query parameter here."
 	case strings.HasPrefix(msg, "expected required property "):

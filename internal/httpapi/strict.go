@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"reflect"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"postern.dev/postern"
+	"postern.dev/postern/api"
 )
 
 // Limits of request bodies (security.md section 9).
@@ -23,6 +25,7 @@ const (
 	maxMembers   = 1000 // of one object
 	bodyTime     = 10 * time.Second
 	documentTime = 2 * time.Minute
+	pace         = 16 << 10 // bytes a second, at least
 )
 
 // readBody reads a JSON body as a whole and refuses what two readers could take
@@ -43,18 +46,40 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, within time.D
 		return nil, tooLarge
 	}
 	conn := http.NewResponseController(w)
-	_ = conn.SetReadDeadline(time.Now().Add(within)) // not every connection has deadlines
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	data, err := io.ReadAll(http.MaxBytesReader(w, &paced{ReadCloser: r.Body, conn: conn, began: time.Now(), most: within}, limit))
 	if err == nil {
 		_ = conn.SetReadDeadline(time.Time{}) // one that runs out would end the request
 	} // and without one, net/http would wait for the rest of a body before it answers
 	if _, over := errors.AsType[*http.MaxBytesError](err); over {
 		return nil, tooLarge
 	}
+	if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() {
+		return nil, &postern.Error{Code: postern.CodeTimeout, Message: "The body did not come in time. Send it again, without pauses.", Err: err}
+	}
 	if err != nil {
-		return nil, &postern.Error{Code: postern.CodeInvalid, Message: "The body did not arrive whole, or not in time.", Err: err}
+		return nil, &postern.Error{Code: postern.CodeInvalid, Message: "The body did not arrive whole.", Err: err}
 	}
 	return data, checkJSON(data)
+}
+
+// paced is a body that has to keep coming: it has bodyTime, and a second more for
+// each pace bytes that are here, up to most. One that stops ends the request soon,
+// however long a whole one may take.
+type paced struct {
+	io.ReadCloser
+	conn  *http.ResponseController
+	began time.Time
+	most  time.Duration
+	n     int64
+}
+
+// Read reads until the deadline that what came before has earned.
+func (p *paced) Read(b []byte) (int, error) {
+	within := min(p.most, bodyTime+time.Duration(p.n)*time.Second/pace)
+	_ = p.conn.SetReadDeadline(p.began.Add(within)) // not every connection has deadlines
+	n, err := p.ReadCloser.Read(b)
+	p.n += int64(n)
+	return n, err
 }
 
 // checkJSON refuses what is not one JSON value, names a member of an object
@@ -107,7 +132,7 @@ func checkValue(dec *json.Decoder, at string, depth int) error {
 			in = fieldName(strings.TrimPrefix(at+"."+name, "."))
 			same := fold(name)
 			if seen[same] {
-				return postern.Invalidf(in, "This member is there twice.")
+				return postern.Invalidf(in, "This field is there twice.")
 			}
 			if seen[same] = true; len(seen) > maxMembers {
 				return postern.Errorf(postern.CodeInvalid, "An object has more than %d members.", maxMembers)
@@ -148,11 +173,16 @@ func decode(data []byte, v any) error {
 		}
 		return postern.Errorf(postern.CodeInvalid, "This is not what is expected here.")
 	}
-	return refuseNulls(data, v)
+	return refuseEmpty(data, v)
 }
 
-// refuseNulls refuses null for a member that can't be none: Go would read it as left out.
-func refuseNulls(data []byte, v any) error {
+// earliest is the first time that a member can have: before it is Go's zero time,
+// which stands for one that was left out.
+var earliest = time.Unix(0, 0)
+
+// refuseEmpty refuses what Go would read as left out and isn't: null for a member
+// that can't be none, and the year 1 for a time.
+func refuseEmpty(data []byte, v any) error {
 	t := reflect.TypeOf(v).Elem()
 	if t.Kind() == reflect.Pointer { // a body that may be left out
 		t = t.Elem()
@@ -167,7 +197,13 @@ func refuseNulls(data []byte, v any) error {
 	for _, f := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		raw, ok := members[name]
-		if !ok || !bytes.Equal(raw, []byte("null")) {
+		if !ok {
+			continue
+		}
+		if !bytes.Equal(raw, []byte("null")) {
+			if at, ok := timeOf(f.Type, raw); ok && at.Before(earliest) {
+				return postern.Invalidf(name, "This time is before 1970; leave it out for none.")
+			}
 			continue
 		}
 		if _, optional := reflect.PointerTo(f.Type).MethodByName("Null"); !optional {
@@ -175,4 +211,13 @@ func refuseNulls(data []byte, v any) error {
 		}
 	}
 	return nil
+}
+
+// timeOf is the time that a member was given, if it is one for a time.
+func timeOf(t reflect.Type, raw json.RawMessage) (at time.Time, ok bool) {
+	switch t {
+	case reflect.TypeFor[time.Time](), reflect.TypeFor[api.Optional[time.Time]]():
+		return at, json.Unmarshal(raw, &at) == nil
+	}
+	return at, false
 }

@@ -24,6 +24,8 @@ type UpstreamSettings struct {
 	AllowSemicolon        bool   `json:"allowSemicolon,omitempty" doc:"; may stand in a path."`
 	Preflight             bool   `json:"preflight,omitempty" doc:"CORS preflight requests go through without a credential."`
 	KeepCredential        bool   `json:"keepCredential,omitempty" doc:"The caller's credential goes on to the upstream."`
+	Trailers              bool   `json:"trailers,omitempty" doc:"Trailers pass, both ways."`
+	Upgrades              bool   `json:"upgrades,omitempty" doc:"Connections may be upgraded, to WebSocket and the like."`
 	InsecureSkipTLSVerify bool   `json:"insecureSkipTlsVerify,omitempty" doc:"For upstreams in a lab only."`
 }
 

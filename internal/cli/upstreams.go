@@ -121,6 +121,8 @@ func upstreamSwitches(u *api.UpstreamSettings) []upstreamSwitch {
 		{"collapse-leading-slash", "take //crm for /crm", &u.CollapseLeadingSlash},
 		{"allow-semicolon", "let ; stand in a path", &u.AllowSemicolon},
 		{"keep-credential", "send the caller's credential on to the upstream", &u.KeepCredential},
+		{"trailers", "let trailers pass, both ways", &u.Trailers},
+		{"upgrades", "let connections be upgraded, to WebSocket and the like", &u.Upgrades},
 		{"insecure-skip-tls-verify", "don't check the upstream's certificate: in a lab only", &u.InsecureSkipTLSVerify},
 	}
 }

@@ -46,7 +46,8 @@ func (s *server) putUpstream(ctx context.Context, in *putUpstreamInput) (*upstre
 	b := &in.Body
 	u := postern.Upstream{ID: postern.UpstreamID(in.ID), Name: b.Name, URL: b.URL, Host: b.Host, Prefix: b.Prefix,
 		Options: postern.UpstreamOptions{StripPrefix: b.StripPrefix, Errors: b.Errors, CollapseLeadingSlash: b.CollapseLeadingSlash,
-			AllowSemicolon: b.AllowSemicolon, Preflight: b.Preflight, KeepCredential: b.KeepCredential, InsecureSkipTLSVerify: b.InsecureSkipTLSVerify}}
+			AllowSemicolon: b.AllowSemicolon, Preflight: b.Preflight, KeepCredential: b.KeepCredential,
+			Trailers: b.Trailers, Upgrades: b.Upgrades, InsecureSkipTLSVerify: b.InsecureSkipTLSVerify}}
 	if b.Timeout != "" {
 		var err error
 		if u.Options.Timeout, err = time.ParseDuration(b.Timeout); err != nil {
@@ -68,7 +69,7 @@ func upstreamJSON(u *postern.Upstream) api.Upstream {
 	o := &u.Options
 	set := api.UpstreamSettings{Name: u.Name, URL: u.URL, Host: u.Host, Prefix: u.Prefix, StripPrefix: o.StripPrefix, Errors: o.Errors,
 		CollapseLeadingSlash: o.CollapseLeadingSlash, AllowSemicolon: o.AllowSemicolon, Preflight: o.Preflight,
-		KeepCredential: o.KeepCredential, InsecureSkipTLSVerify: o.InsecureSkipTLSVerify}
+		KeepCredential: o.KeepCredential, Trailers: o.Trailers, Upgrades: o.Upgrades, InsecureSkipTLSVerify: o.InsecureSkipTLSVerify}
 	if o.Timeout > 0 {
 		set.Timeout = o.Timeout.String()
 	}

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,14 +57,20 @@ type world struct {
 	log   *activity.Log
 	out   *outbox
 	n     *notify.Notifier
-	now   time.Time
+	clock atomic.Int64 // microseconds
 	super postern.Actor
 }
 
+func (w *world) now() time.Time { return time.UnixMicro(w.clock.Load()).UTC() }
+
+// at sets the clock.
+func (w *world) at(t time.Time) { w.clock.Store(t.UnixMicro()) }
+
 func run(t *testing.T, test func(t *testing.T, w *world)) {
 	storetest.Targets(t, func(t *testing.T, target string) {
-		w := &world{t: t, db: storetest.Open(t, target), out: &outbox{}, now: t0}
-		now := func() time.Time { return w.now }
+		w := &world{t: t, db: storetest.Open(t, target), out: &outbox{}}
+		w.at(t0)
+		now := w.now
 		file := target
 		if !strings.Contains(target, "://") {
 			file += ".activity"
@@ -90,7 +97,7 @@ func run(t *testing.T, test func(t *testing.T, w *world)) {
 
 // notifier is another node over the same records.
 func (w *world) notifier() *notify.Notifier {
-	return notify.New(notify.Config{DB: w.db, Activity: w.log, Mail: w.out, PublicURL: "https://keys.example.org/", Now: func() time.Time { return w.now }})
+	return notify.New(notify.Config{DB: w.db, Activity: w.log, Mail: w.out, PublicURL: "https://keys.example.org/", Now: w.now})
 }
 
 func (w *world) do(fns ...func(context.Context) error) {
@@ -136,7 +143,7 @@ func (w *world) want(m postern.MemberID, subjects ...string) {
 func (w *world) called(k postern.ServiceKey, gen int64, n int, refused bool, agent string) {
 	w.t.Helper()
 	for range n {
-		e := postern.Event{At: postern.ToMicros(w.now), Door: postern.DoorGateway, Method: "GET", Path: "/x", UserAgent: agent, Status: 200}
+		e := postern.Event{At: postern.ToMicros(w.now()), Door: postern.DoorGateway, Method: "GET", Path: "/x", UserAgent: agent, Status: 200}
 		d := &e.Decision
 		copy(d.Key[:], k.ID)
 		d.Known, d.Account, d.Kind, d.Gen, d.At, d.Allowed, d.Reason = true, k.AccountID, postern.KindServiceKey, uint32(gen), e.At, !refused, postern.ReasonAllowed
@@ -155,7 +162,7 @@ func TestExpiryIsToldOnceADay(t *testing.T) {
 		w.key("short", t0.Add(5*day)) // shorter than the reminders before 7 and 30 days
 		w.do(w.n.Keys)
 		w.want(m)
-		w.now = t0.Add(10 * day)
+		w.at(t0.Add(10 * day))
 		other := w.notifier()
 		var both sync.WaitGroup
 		for _, n := range []*notify.Notifier{w.n, other} {
@@ -163,9 +170,9 @@ func TestExpiryIsToldOnceADay(t *testing.T) {
 		}
 		both.Wait()
 		w.want(m, "finance-invoice-export stops working in 30 days")
-		w.now = t0.Add(33*day + time.Hour)
+		w.at(t0.Add(33*day + time.Hour))
 		w.do(w.n.Keys, w.n.Keys, w.n.SendDue)
-		w.now = t0.Add(39*day + time.Hour)
+		w.at(t0.Add(39*day + time.Hour))
 		w.do(w.n.Keys, other.Keys, w.n.SendDue, other.SendDue)
 		w.want(m, "finance-invoice-export stops working in 30 days", "finance-invoice-export stops working in 7 days", "finance-invoice-export stops working in 1 day")
 		if len(w.out.sent) != 3 {
@@ -176,7 +183,7 @@ func TestExpiryIsToldOnceADay(t *testing.T) {
 				t.Errorf("mail = %+v", s)
 			}
 		}
-		w.now = t0.Add(41 * day)
+		w.at(t0.Add(41 * day))
 		w.do(w.n.Keys)
 		if n := len(w.told(m)); n != 3 {
 			t.Errorf("an expired key is told of: %q", w.told(m))
@@ -188,13 +195,13 @@ func TestOneNodeLooksAtKeysInAnHour(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		w.do(w.n.KeysIfDue)
 		w.key("late", t0.Add(2*day))
-		w.now = t0.Add(25 * time.Hour)
+		w.at(t0.Add(25 * time.Hour))
 		w.do(w.n.KeysIfDue)
 		w.want(w.super.MemberID, "late stops working in 1 day")
-		w.key("later", w.now.Add(30*time.Hour))
-		w.now = w.now.Add(59 * time.Minute)
+		w.key("later", w.now().Add(30*time.Hour))
+		w.at(w.now().Add(59 * time.Minute))
 		w.do(w.notifier().KeysIfDue)
-		w.now = w.now.Add(6 * time.Hour)
+		w.at(w.now().Add(6 * time.Hour))
 		w.do(w.notifier().KeysIfDue)
 		w.want(w.super.MemberID, "late stops working in 1 day", "later stops working in 1 day")
 	})
@@ -204,7 +211,7 @@ func TestOldUnusedRefusedAndStillUsed(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		m := w.super.MemberID
 		idle, busy := w.key("idle", time.Time{}), w.key("busy", time.Time{})
-		w.now = t0.Add(46 * day)
+		w.at(t0.Add(46 * day))
 		w.called(busy, 1, 19, false, "airflow/2.9")
 		w.called(busy, 1, 1, true, "airflow/2.9")
 		w.do(w.n.Keys, w.n.Keys)
@@ -212,12 +219,12 @@ func TestOldUnusedRefusedAndStillUsed(t *testing.T) {
 		if _, err := w.RotateKey(t.Context(), w.super, busy.ID, keyring.Rotation{Grace: 2 * day}); err != nil {
 			t.Fatal(err)
 		}
-		w.now = w.now.Add(25 * time.Hour)
+		w.at(w.now().Add(25 * time.Hour))
 		w.do(w.n.Keys)
 		w.called(busy, 1, 2, false, "Airflow/2.9 (x)")
 		w.do(w.n.Keys, w.n.Keys)
 		w.want(m, "Still using the old secret: Airflow", "busy is refused often", "idle was not used for 46 days")
-		w.now = t0.Add(181 * day)
+		w.at(t0.Add(181 * day))
 		yes := true
 		if _, err := w.EditKey(t.Context(), w.super, idle.ID, keyring.KeyEdit{Paused: &yes}); err != nil {
 			t.Fatal(err)
@@ -266,11 +273,11 @@ func TestEvents(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		write(func(tx *store.Tx) error { return tx.ReadNotifications(ctx, kim.MemberID, "", w.now) })
+		write(func(tx *store.Tx) error { return tx.ReadNotifications(ctx, kim.MemberID, "", w.now()) })
 		if n, err := w.db.UnreadNotifications(ctx, m); err != nil || n != 2 {
 			t.Errorf("unread = %d, %v; want 2", n, err)
 		}
-		write(func(tx *store.Tx) error { return tx.ReadNotifications(ctx, m, "", w.now) })
+		write(func(tx *store.Tx) error { return tx.ReadNotifications(ctx, m, "", w.now()) })
 		if n, err := w.db.UnreadNotifications(ctx, m); err != nil || n != 0 {
 			t.Errorf("unread = %d, %v; want 0", n, err)
 		}
@@ -280,7 +287,7 @@ func TestEvents(t *testing.T) {
 func TestMailIsTriedAgainAndGivenUp(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		w.key("late", t0.Add(40*day))
-		w.now = t0.Add(11 * day)
+		w.at(t0.Add(11 * day))
 		w.out.fail = errors.New("no connection")
 		w.do(w.n.Keys)
 		tries := 0
@@ -297,15 +304,16 @@ func TestMailIsTriedAgainAndGivenUp(t *testing.T) {
 			if int(r.MailTries) != tries+1 || r.MailError != "no connection" {
 				t.Fatalf("after %d tries: %+v", tries+1, r)
 			}
-			if wait := r.MailAt.Sub(w.now); !r.MailAt.IsZero() {
+			if wait := r.MailAt.Sub(w.now()); !r.MailAt.IsZero() {
 				if wait < last {
 					t.Fatalf("pause %s after %s", wait, last)
 				}
-				last, w.now = wait, r.MailAt
+				last = wait
+				w.at(r.MailAt)
 			}
 		}
-		if tries != 9 || w.now.Sub(t0) < 12*day {
-			t.Errorf("given up after %d tries, %s", tries, w.now.Sub(t0.Add(11*day)))
+		if tries != 9 || w.now().Sub(t0) < 12*day {
+			t.Errorf("given up after %d tries, %s", tries, w.now().Sub(t0.Add(11*day)))
 		}
 	})
 }
@@ -313,7 +321,7 @@ func TestMailIsTriedAgainAndGivenUp(t *testing.T) {
 func TestNoMailForWhoWantsNoneOrLeft(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		w.key("late", t0.Add(40*day))
-		w.now = t0.Add(11 * day)
+		w.at(t0.Add(11 * day))
 		w.do(w.n.Keys)
 		if _, err := w.db.Write(t.Context(), func(tx *store.Tx) error {
 			return tx.PutPreference(t.Context(), w.super.MemberID, notify.Preference(notify.KeyExpires), "off")

@@ -218,7 +218,7 @@ func (v *visit) limitsOf(f *form, k *postern.ServiceKey) (in keyring.KeyEdit) {
 		var t time.Time
 		if text != "" {
 			var err error
-			if t, err = time.ParseInLocation(dayForm, text, v.zone); err != nil {
+			if t, err = time.ParseInLocation(dayForm, text, v.zone); err != nil || t.Year() < 1970 {
 				f.Wrong(name, "Write the day as 2026-12-31.")
 				return nil
 			}

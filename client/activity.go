@@ -28,6 +28,7 @@ type ActivityQuery struct {
 	Reason      string
 	Allowed     *bool
 	Door        string
+	NotDoor     string // leaves out what came in here
 	IP          string
 	UserAgent   string // a part of it
 	PathPrefix  string
@@ -48,6 +49,7 @@ func (f *ActivityQuery) query() query {
 	q.text("reason", f.Reason)
 	q.maybe("allowed", f.Allowed)
 	q.text("door", f.Door)
+	q.text("notDoor", f.NotDoor)
 	q.text("ip", f.IP)
 	q.text("userAgent", f.UserAgent)
 	q.text("pathPrefix", f.PathPrefix)

@@ -23,6 +23,7 @@ type Filter struct {
 	Reason      postern.Reason
 	Allowed     *bool
 	Door        string
+	NotDoor     string // what came in elsewhere
 	IP          string // as activity shows it
 	UserAgent   string // a part of it, whatever the case
 	PathPrefix  string
@@ -75,6 +76,7 @@ func (t *test) shape(f *shape) bool {
 		t.Reason != postern.ReasonNone && f.reason != t.Reason,
 		t.Allowed != nil && f.allowed != *t.Allowed,
 		t.Door != "" && f.door != t.Door,
+		t.NotDoor != "" && f.door == t.NotDoor,
 		t.IP != "" && f.ip != t.IP,
 		t.agent != "" && !strings.Contains(strings.ToLower(f.agent), t.agent):
 		return false

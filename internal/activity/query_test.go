@@ -53,6 +53,7 @@ func TestQueryFilters(t *testing.T) {
 			"reason":     {activity.Filter{Reason: postern.ReasonInsufficientScope}, func(a postern.Activity) bool { return !a.Allowed }},
 			"allowed":    {activity.Filter{Allowed: ref(true)}, func(a postern.Activity) bool { return a.Allowed }},
 			"refused":    {activity.Filter{Allowed: ref(false)}, func(a postern.Activity) bool { return !a.Allowed }},
+			"not door":   {activity.Filter{NotDoor: "verify"}, func(a postern.Activity) bool { return a.Door != "verify" }},
 			"door":       {activity.Filter{Door: "verify"}, func(a postern.Activity) bool { return a.Door == "verify" }},
 			"ip":         {activity.Filter{IP: "2001:db8::1"}, func(a postern.Activity) bool { return a.IP == "2001:db8::1" }},
 			"agent":      {activity.Filter{UserAgent: "NODE/18 100%_"}, func(a postern.Activity) bool { return strings.Contains(a.UserAgent, "Node") }},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postern.dev/postern"
 	"postern.dev/postern/api"
 	"postern.dev/postern/client"
 	"postern.dev/postern/internal/cli/screen"
@@ -17,7 +18,10 @@ func (a *app) activity() *cobra.Command {
 		Use: "activity", Short: "See what credentials do, also live", Args: exactly(),
 		Long: `Shows calls with the account's credentials, allowed and refused ones, the newest
 first. --follow shows them as they happen, until Ctrl-C; with --json it writes
-one object a line.`,
+one object a line.
+
+Calls to Postern's own API, such as those of this program, are left out unless
+you ask for them with --own or --door api.`,
 		Example: examples("postern activity --follow", "postern activity --key nightly-deals-sync --refused --since 24h",
 			"postern activity --follow --json | jq -c 'select(.status >= 500)'"),
 		RunE: a.remote(activity),
@@ -36,6 +40,7 @@ one object a line.`,
 	f.Bool("allowed", false, "only calls that were allowed")
 	f.Bool("refused", false, "only calls that were refused")
 	f.String("door", "", "only calls that came in here: gateway, verify, authorize, api")
+	f.Bool("own", false, "show calls to Postern's own API too")
 	f.String("ip", "", "only calls from this address")
 	f.String("user-agent", "", "only calls whose User-Agent has this in it")
 	f.String("since", "", "only calls since: a span (24h), a day or a time")
@@ -96,6 +101,9 @@ func (c *call) activityQuery() (q client.ActivityQuery, err error) {
 	q = client.ActivityQuery{Generation: int64(c.number("generation")), Upstream: c.str("upstream"), Operation: c.str("operation"),
 		Method: strings.ToUpper(c.str("method")), Reason: c.str("reason"), Door: c.str("door"), IP: c.str("ip"),
 		UserAgent: c.str("user-agent"), PathPrefix: c.str("path")}
+	if q.Door == "" && !c.on("own") {
+		q.NotDoor = postern.DoorAPI
+	}
 	yes := true
 	no := false
 	switch {

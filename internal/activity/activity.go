@@ -113,6 +113,8 @@ type Log struct {
 
 	status status
 	grown  broadcast
+	tried  broadcast // when a Flush has ended
+	tries  atomic.Int64
 
 	trace func(query string, args []any) // sees every read; for tests
 }
@@ -136,6 +138,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 		l.shards[i].open(max(1, cfg.Capacity/n))
 	}
 	l.grown.open()
+	l.tried.open()
 	return l, nil
 }
 

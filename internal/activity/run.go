@@ -73,7 +73,11 @@ func (l *Log) finish(ctx context.Context) error {
 func (l *Log) Flush(ctx context.Context) error {
 	select {
 	case l.sem <- struct{}{}:
-		defer func() { <-l.sem }()
+		defer func() {
+			l.tries.Add(1)
+			l.tried.tell()
+			<-l.sem
+		}()
 	case <-ctx.Done():
 		return ctx.Err()
 	}

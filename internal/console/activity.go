@@ -399,6 +399,7 @@ func (v *visit) keysByID(ctx context.Context) (map[postern.KeyID]*postern.Servic
 // findCalls is a page of calls. With a request number it looks call by call, for as
 // long as an answer may take.
 func (c *Console) findCalls(ctx context.Context, q activity.Filter, request string, after activity.Cursor, n int) ([]postern.Activity, activity.Cursor, error) {
+	c.cfg.Activity.Settle(ctx)
 	if request == "" {
 		return c.cfg.Activity.Query(ctx, q, after, n)
 	}

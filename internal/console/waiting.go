@@ -99,6 +99,7 @@ func (c *Console) waiting(v *visit, k *postern.ServiceKey) (waitingPart, error) 
 	f := activity.Filter{Account: k.AccountID, Key: k.ID, Since: k.Current.MadeAt}
 	yes, no := true, false
 	f.Allowed = &yes
+	c.cfg.Activity.Settle(v.r.Context())
 	good, more, err := c.cfg.Activity.Query(v.r.Context(), f, activity.Cursor{}, 20)
 	if err != nil {
 		return p, err

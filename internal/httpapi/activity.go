@@ -28,6 +28,7 @@ type listActivityInput struct {
 	Reason      string    `query:"reason" maxLength:"40"`
 	Allowed     string    `query:"allowed" enum:"true,false"`
 	Door        string    `query:"door" maxLength:"20"`
+	NotDoor     string    `query:"notDoor" maxLength:"20" doc:"Leaves out what came in here: api leaves out calls to this API itself."`
 	IP          string    `query:"ip" maxLength:"64"`
 	UserAgent   string    `query:"userAgent" maxLength:"300" doc:"A part of it, whatever the case."`
 	PathPrefix  string    `query:"pathPrefix" maxLength:"1000"`
@@ -64,8 +65,11 @@ func (s *server) listActivity(ctx context.Context, in *listActivityInput) (*call
 		if calls, next, err = s.follow(ctx, f, at, wait); err != nil {
 			return nil, err
 		}
-	} else if calls, next, err = s.activity.Query(ctx, f, at, in.n()); err != nil {
-		return nil, err
+	} else {
+		s.activity.Settle(ctx)
+		if calls, next, err = s.activity.Query(ctx, f, at, in.n()); err != nil {
+			return nil, err
+		}
 	}
 	out := &callsOutput{api.Calls{Items: make([]api.Call, len(calls)), NextCursor: next.String()}}
 	for i := range calls {
@@ -109,7 +113,7 @@ func (in *listActivityInput) wait() (time.Duration, error) {
 
 func (in *listActivityInput) filter(a postern.AccountID) (activity.Filter, error) {
 	f := activity.Filter{Account: a, Key: postern.KeyID(in.Key), Generation: in.Generation, Upstream: postern.UpstreamID(in.Upstream),
-		Operation: in.Operation, Method: in.Method, Status: in.Status, StatusClass: in.StatusClass, Door: in.Door, IP: in.IP,
+		Operation: in.Operation, Method: in.Method, Status: in.Status, StatusClass: in.StatusClass, Door: in.Door, NotDoor: in.NotDoor, IP: in.IP,
 		UserAgent: in.UserAgent, PathPrefix: in.PathPrefix, Since: in.Since.UTC(), Until: in.Until.UTC()}
 	if in.Since.IsZero() {
 		f.Since = time.Time{}

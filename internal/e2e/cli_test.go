@@ -70,7 +70,6 @@ var scriptCmds = map[string]func(ts *testscript.TestScript, neg bool, args []str
 	"serve":   serveCmd,
 	"var":     varCmd,
 	"call":    callCmd,
-	"retired": retiredCmd,
 	"soon":    soonCmd,
 	"golden":  goldenCmd,
 	"live":    liveCmd,
@@ -222,13 +221,6 @@ func callCmd(ts *testscript.TestScript, _ bool, args []string) {
 	if strconv.Itoa(status) != args[3] {
 		ts.Fatalf("%s %s = %d %s, want %s", args[1], args[2], status, body, args[3])
 	}
-}
-
-// retiredCmd waits until the gateway refuses a secret that a rotation ended: its
-// end is a time by the store's clock, which a node knows to within half a
-// renewal of its lease. (What is revoked is refused at once: see call.)
-func retiredCmd(ts *testscript.TestScript, _ bool, args []string) {
-	until(ts, func() bool { status, _ := callOnce(ts, args[0], "GET", "/crm/v3/objects/deals"); return status == 401 })
 }
 
 // soonCmd runs the program until it writes a text, since activity is recorded in batches: soon TEXT ARG…

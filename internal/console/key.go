@@ -79,6 +79,7 @@ func (c *Console) keyOf(v *visit, title string) (*keySnap, keyHead, error) {
 	if err != nil {
 		return nil, keyHead{}, err
 	}
+	c.cfg.Activity.Settle(ctx)
 	s, err := c.snapshot(ctx, v.by.AccountID)
 	if err != nil {
 		return nil, keyHead{}, err
@@ -86,10 +87,6 @@ func (c *Console) keyOf(v *visit, title string) (*keySnap, keyHead, error) {
 	h := keyHead{K: k, State: s.state(&k, v.now, v.zone), F: newForm(), Revision: k.Revision, Use: s.uses[k.ID]}
 	h.Live = h.State.Rank != rankEnded
 	h.Paused, h.Rotating = !k.PausedAt.IsZero(), k.Rotating(v.now)
-	h.InUse = !h.Use.LastAt.IsZero() && v.now.Sub(h.Use.LastAt) < typedWithin
-	if h.InUse {
-		h.Typed = k.Name
-	}
 	if title == "" {
 		title = k.Name
 		h.Common = v.common(title, "/keys", crumb{Name: "Development"}, crumb{"Service keys", "/keys"})
@@ -109,6 +106,11 @@ func (c *Console) keyOf(v *visit, title string) (*keySnap, keyHead, error) {
 	}
 	for _, p := range week {
 		h.Week += p.Calls
+	}
+	// The summary of uses is a few seconds old; the calls of the week are not.
+	h.InUse = h.Week > 0 || !h.Use.LastAt.IsZero() && v.now.Sub(h.Use.LastAt) < typedWithin
+	if h.InUse {
+		h.Typed = k.Name
 	}
 	return s, h, nil
 }

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -15,10 +16,15 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
 
-var shots = flag.String("shots", "", "a folder to put pictures of every page in: desktop and phone, light and dark")
+var (
+	shots = flag.String("shots", "", "a folder to put pictures of every page in: desktop and phone, light and dark")
+	small = flag.String("small", "", "a folder to put the small pictures of the documentation in")
+)
 
 func read(t testing.TB, r io.Reader) []byte {
 	t.Helper()
@@ -332,5 +338,53 @@ func validate(t *testing.T, docs []document) {
 	}
 	for _, f := range found {
 		t.Error(f)
+	}
+}
+
+// TestShots takes pictures of every page in every look: -shots says where to.
+func TestShots(t *testing.T) {
+	if *shots == "" {
+		return
+	}
+	if err := os.MkdirAll(*shots, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w := &walker{office(t), t, map[string]*tab{}}
+	for _, p := range w.d.places(t) {
+		b := w.at(t, p)
+		b.open(p.path)
+		b.js(`document.fonts.ready`, nil)
+		b.eachLook(func(look string) {
+			var png []byte
+			b.do(chromedp.FullScreenshot(&png, 100))
+			if err := os.WriteFile(filepath.Join(*shots, p.name+"-"+strings.ReplaceAll(look, " ", "-")+".png"), png, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// TestSmallShots takes the pictures that the documentation shows: -small says where to.
+func TestSmallShots(t *testing.T) {
+	if *small == "" {
+		return
+	}
+	w := &walker{office(t), t, map[string]*tab{}}
+	theme := map[string]string{"keys": "light", "create-scopes": "light", "rotate-watch": "dark", "call": "light"}
+	for _, p := range w.d.places(t) {
+		if theme[p.name] == "" {
+			continue
+		}
+		b := w.at(t, p)
+		b.open(p.path)
+		b.theme(theme[p.name])
+		b.do(chromedp.ActionFunc(func(ctx context.Context) error {
+			webp, err := page.CaptureScreenshot().WithFormat(page.CaptureScreenshotFormatWebp).WithQuality(80).
+				WithClip(&page.Viewport{Width: float64(desktop.w), Height: float64(desktop.h), Scale: 900 / float64(desktop.w)}).Do(ctx)
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(*small, p.name+".webp"), webp, 0o644)
+		}))
 	}
 }

@@ -5,5 +5,5 @@ import "embed"
 
 // Files are the pages, and what they show or link to.
 //
-//go:embed *.md *.svg examples
+//go:embed *.md *.svg examples pictures
 var Files embed.FS

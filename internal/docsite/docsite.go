@@ -100,6 +100,8 @@ func (h *handler) readOthers(from fs.FS) error {
 		mediaType := "text/plain; charset=utf-8"
 		if path.Ext(name) == ".svg" {
 			mediaType = "image/svg+xml"
+		} else if path.Ext(name) == ".webp" {
+			mediaType = "image/webp"
 		}
 		h.files[name] = newFile(body, mediaType, filePolicy)
 		return nil

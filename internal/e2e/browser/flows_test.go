@@ -395,7 +395,7 @@ func TestWithoutScripts(t *testing.T) {
 	b.click("label[for=use-script]")
 	b.follow("=Continue to scopes")
 	b.fill("#sq", "/crm/v3/objects/deals")
-	b.follow("=Search")
+	b.follow(".sbar button.no-js")
 	b.click(`input[value="crm.objects.deals.read"]`)
 	b.follow("=Review")
 	b.says("Check it, then create it")

@@ -238,7 +238,6 @@ type tab struct {
 	loaded   map[network.RequestID]*loaded // since the last open
 	called   []string                      // what scripts said through the binding "ran"
 	leaving  bool                          // whether the page asked before it was left
-	allowed  []string                      // parts of complaints that are meant to be
 }
 
 // loaded is one thing that a page asked for.
@@ -295,21 +294,8 @@ func (b *tab) setCookie(name, value string) {
 	b.do(network.SetCookie(name, value).WithURL(b.s.url).WithPath("/").WithHTTPOnly(true))
 }
 
-// allow says that complaints with such a text are meant to be.
-func (b *tab) allow(text ...string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.allowed = append(b.allowed, text...)
-}
-
 func (b *tab) complain(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	for _, a := range b.allowed {
-		if strings.Contains(text, a) {
-			return
-		}
-	}
-	b.wrong = append(b.wrong, text)
+	b.wrong = append(b.wrong, fmt.Sprintf(format, args...))
 }
 
 // hear notes what the browser tells of a tab.

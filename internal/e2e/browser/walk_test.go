@@ -216,7 +216,6 @@ type load struct {
 	name     string
 	bytes    int
 	requests int
-	shift    float64
 }
 
 // measure opens a page on a phone and then on a desktop, with nothing in the cache,

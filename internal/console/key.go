@@ -80,7 +80,6 @@ func (c *Console) keyOf(v *visit, title string) (*keySnap, keyHead, error) {
 		return nil, keyHead{}, err
 	}
 	c.cfg.Activity.Settle(ctx)
-	c.cfg.Activity.Settle(ctx)
 	s, err := c.snapshot(ctx, v.by.AccountID)
 	if err != nil {
 		return nil, keyHead{}, err

@@ -231,6 +231,7 @@ func TestSecretOnce(t *testing.T) {
 	b.until(`document.querySelector('#leave').open`)
 	b.accessible("leaving without the secret")
 	b.click("=Copy and stay")
+	b.copied()
 	b.until(`!document.querySelector('#leave').open`)
 	b.follow("#done")
 	hidden("the key's page", b.str(`document.documentElement.outerHTML`))

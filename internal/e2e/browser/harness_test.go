@@ -558,5 +558,12 @@ func (b *tab) noScripts() {
 func (b *tab) letCopy() {
 	b.t.Helper()
 	b.do(browser.SetPermission(&browser.PermissionDescriptor{Name: "clipboard-write"}, browser.PermissionSettingGranted).WithOrigin(b.s.url).
-		WithBrowserContextID(b.profile))
+		WithBrowserContextID(b.profile),
+		emulation.SetFocusEmulationEnabled(true))
+}
+
+// copied waits until a page says that it copied.
+func (b *tab) copied() {
+	b.t.Helper()
+	b.until(`[...document.querySelectorAll('[data-copy] span')].some((s) => s.textContent === 'Copied')`)
 }

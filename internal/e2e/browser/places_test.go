@@ -69,6 +69,10 @@ func (d *desk) places(t testing.TB) []place {
 		{name: "key-soon-over", path: key("soon-over")},
 		{name: "key-long-name", path: key(longName)},
 		{name: "key-viewer", path: bot, who: "Sam"},
+		{name: "policy", path: "/settings/security"},
+		{name: "policy-viewer", path: "/settings/security", who: "Sam"},
+		{name: "notifications", path: "/notifications"},
+		{name: "me-notifications", path: "/me/notifications"},
 		{name: "key-unknown", path: "/keys/AAAAAAAAAAAAAAAA", pattern: "GET /keys/{id}", status: 404},
 		{name: "key-callers", path: bot + "/callers"},
 		{name: "key-rename", path: bot + "/rename"},
@@ -205,6 +209,7 @@ var notPages = map[string]string{
 	"GET /settings/integrations/service-keys": "leads to the keys",
 	"GET /signin/sso/{provider}":              "leads to a provider", "GET /signin/sso/callback": "leads on",
 	"GET /confirm/sso/{provider}": "leads to a provider", "GET /me/security/sso/{provider}": "leads to a provider",
+	"GET /settings/sso":              "needs a provider",
 	"GET /me/security/passkeys/{id}": "needs a passkey: TestPasskey goes there",
 }
 

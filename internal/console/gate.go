@@ -176,6 +176,12 @@ func (v *visit) run() error {
 	if v.r.Method == http.MethodGet || v.r.Method == http.MethodHead || v.rt.Raw {
 		return v.rt.Serve(v)
 	}
+	// The visit's request is a copy, so the server doesn't remove what an upload left on disk.
+	defer func() {
+		if m := v.r.MultipartForm; m != nil {
+			_ = m.RemoveAll()
+		}
+	}()
 	if err := v.readForm(); err != nil {
 		return err
 	}

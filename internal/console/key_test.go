@@ -519,7 +519,12 @@ func TestRotateExposed(t *testing.T) {
 		}
 		// After a while it takes a fresh proof, and the form goes on after it.
 		w.later(16 * time.Minute)
-		b.post(at(k, "/rotate"), "why", "exposed").want(403, "Confirm")
+		for _, why := range []string{"exposed", "later"} {
+			b.post(at(k, "/rotate"), "why", why, "grace", "7").want(403, "Confirm")
+		}
+		for _, act := range []string{"finish", "cancel"} {
+			b.post(at(k, "/rotate/"+act)).want(403, "Confirm")
+		}
 		if now := w.read(k.ID); now.Current.Generation != 2 {
 			t.Error("rotated without a fresh proof")
 		}

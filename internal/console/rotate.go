@@ -24,9 +24,9 @@ func (c *Console) rotateRoutes() []route {
 		{Pattern: "GET /keys/{id}/rotate/longer", Serve: c.askRotation("longer"), Need: write},
 		{Pattern: "POST /keys/{id}/rotate/longer", Serve: c.keepLonger, Need: write},
 		{Pattern: "GET /keys/{id}/rotate/finish", Serve: c.askRotation("finish"), Need: write},
-		{Pattern: "POST /keys/{id}/rotate/finish", Serve: c.finishRotation, Need: write},
+		{Pattern: "POST /keys/{id}/rotate/finish", Serve: c.finishRotation, Need: write, Fresh: true},
 		{Pattern: "GET /keys/{id}/rotate/cancel", Serve: c.askRotation("cancel"), Need: write},
-		{Pattern: "POST /keys/{id}/rotate/cancel", Serve: c.cancelRotation, Need: write},
+		{Pattern: "POST /keys/{id}/rotate/cancel", Serve: c.cancelRotation, Need: write, Fresh: true},
 	}
 }
 
@@ -289,7 +289,7 @@ func (c *Console) rotate(v *visit) error {
 		return v.render("rotate_made", &madeView{keyHead: h, Again: true, MadeAt: h.K.Current.MadeAt, Exposed: exposed})
 	}
 	grace := f.grace(exposed)
-	if f.OK() && exposed && !c.cfg.Signin.IsFresh(v.session) {
+	if f.OK() && !c.cfg.Signin.IsFresh(v.session) {
 		v.secret = false // nothing was made yet
 		return v.askAgain()
 	}

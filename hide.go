@@ -30,7 +30,8 @@ func HideSecrets(s string) string {
 		}
 		out.WriteString(s[at:start])
 		out.WriteString(Hidden)
-		at, i = end, end-1
+		// What looks like a key ID may be the brand of a secret that begins in what was hidden.
+		at, i = end, start-2
 	}
 	if at == 0 {
 		return s

@@ -173,6 +173,16 @@ func (d *DB) Wait(ctx context.Context, after int64) error {
 			return ctx.Err()
 		}
 	}
+	// Closing waits for every connection, so it ends this first.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-d.closed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	conn, err := d.w.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("store: listen: %w", err)

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -60,6 +61,8 @@ type Pool struct {
 	r, w   *sql.DB
 	conns  *pgxpool.Pool // what r and w are made of on PostgreSQL; closing those doesn't close it
 	broken atomic.Bool
+	closed chan struct{} // closed when Close begins, so that nobody keeps a connection meanwhile; nil on SQLite
+	once   sync.Once
 }
 
 // Open opens a database, makes it where it isn't there (SQLite), and applies the
@@ -181,7 +184,7 @@ func openPostgres(ctx context.Context, cfg PoolConfig) (*Pool, error) {
 		pool.Close()
 		return nil, fmt.Errorf("store: reach PostgreSQL: %w", err)
 	}
-	return &Pool{Engine: Postgres, r: db, w: db, conns: pool}, nil
+	return &Pool{Engine: Postgres, r: db, w: db, conns: pool, closed: make(chan struct{})}, nil
 }
 
 func (p *Pool) migrate(ctx context.Context, cfg PoolConfig) error {
@@ -228,6 +231,7 @@ func (p *Pool) Close() error {
 		p.w.Exec("pragma optimize")
 		return errors.Join(p.r.Close(), p.w.Close())
 	}
+	p.once.Do(func() { close(p.closed) })
 	err := p.w.Close()
 	p.conns.Close()
 	return err

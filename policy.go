@@ -19,7 +19,8 @@ type Policy struct {
 	AccountID AccountID
 	// RequireExpiry asks every key for an end.
 	RequireExpiry bool
-	// LongestLife is how many days ahead an end can be at most.
+	// LongestLife is how many days ahead an end can be at most. Where it is set every
+	// key needs an end, asked for or not: a key without one outlives any limit.
 	LongestLife int
 	// WriteNetworks asks for an IP list where a key can change something.
 	WriteNetworks bool
@@ -98,12 +99,15 @@ type Breach struct {
 	Days  int    // how old or how idle, for reminders
 }
 
+// NeedsEnd reports whether a key must have an end.
+func (p *Policy) NeedsEnd() bool { return p.RequireExpiry || p.LongestLife > 0 }
+
 // Limits are the breaches for which a new key is refused. writes tells whether
 // one of the key's scopes can change something.
 func (p *Policy) Limits(k *ServiceKey, writes bool, now time.Time) (out []Breach) {
 	latest := p.Latest(now)
 	switch {
-	case k.ExpiresAt.IsZero() && p.RequireExpiry:
+	case k.ExpiresAt.IsZero() && p.NeedsEnd():
 		words := "It has no end."
 		if p.LongestLife > 0 {
 			words = fmt.Sprintf("It has no end; at most %d days ahead are allowed.", p.LongestLife)

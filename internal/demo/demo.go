@@ -115,11 +115,6 @@ func people(ctx context.Context, n *node.Node) error {
 	if _, err := n.Keyring.EditAccount(ctx, by, done.Account.ID, keyring.AccountEdit{DailyLimit: &limit}); err != nil {
 		return err
 	}
-	policy := postern.DefaultPolicy(done.Account.ID)
-	policy.LongestLife = 365
-	if _, err := n.Keyring.SetPolicy(ctx, by, policy); err != nil {
-		return err
-	}
 	for _, m := range []keyring.NewMember{
 		{Email: noor, Name: "Noor Haddad", RoleID: postern.RoleKeyManager,
 			Scopes: postern.Grants{"crm.objects.deals.read", "crm.objects.deals.write", "crm.objects.companies.read", "crm.objects.contacts.read", "crm.objects.owners.read"}},

@@ -102,6 +102,21 @@ func TestPolicyIsAskedWhereKeysAreMadeOrWidened(t *testing.T) {
 	})
 }
 
+// A longest life asks for an end by itself: a key without one would outlive it.
+func TestPolicyLongestLifeAsksForAnEnd(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.policy(func(p *postern.Policy) { p.LongestLife = 90 })
+		_, err := w.CreateKey(t.Context(), w.super, keyring.NewKey{Name: "new", Scopes: []postern.Scope{"deals.read"}})
+		wantField(t, "no end", err, "expiresAt")
+		made, err := w.CreateKey(t.Context(), w.super, keyring.NewKey{Name: "new", Scopes: []postern.Scope{"deals.read"}, ExpiresAt: w.now.Add(90 * day)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.EditKey(t.Context(), w.super, made.Key.ID, keyring.KeyEdit{ExpiresAt: &time.Time{}})
+		wantField(t, "taking the end away", err, "expiresAt")
+	})
+}
+
 func TestPolicyIsSetAuditedAndByWhoMay(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		ctx := t.Context()
@@ -171,6 +186,7 @@ func TestFlagged(t *testing.T) {
 		}{
 			{postern.Policy{}, ""},
 			{postern.Policy{RequireExpiry: true, LongestLife: 30, WriteNetworks: true}, "a-read: life; b-writes: expiry networks"},
+			{postern.Policy{LongestLife: 3650}, "b-writes: expiry"},
 			{postern.Policy{RemindAge: 201, IdleAfter: 51}, "b-writes: idle"},
 			{postern.DefaultPolicy(w.super.AccountID), "a-read: age idle; b-writes: age idle"},
 		} {

@@ -13,7 +13,9 @@ import (
 
 // keptForm is a form that waits for its sender to prove who they are.
 type keptForm struct {
-	ID     string
+	// Once names the one sending that it is, however often it is brought back: that
+	// of the form itself, where that was ours.
+	Once   string
 	Member postern.MemberID // empty where their session had ended
 	Path   string           // with its query
 	Values url.Values
@@ -32,14 +34,14 @@ func (v *visit) keep() (string, error) {
 	if err := v.r.ParseForm(); err != nil {
 		return "", postern.Errorf(postern.CodeInvalid, "The form could not be read. Go back and send it again.")
 	}
-	k := keptForm{ID: postern.NewID("kept"), Path: v.r.URL.RequestURI(), Values: url.Values{}}
+	k := keptForm{Once: v.once, Path: v.r.URL.RequestURI(), Values: url.Values{}}
 	for name, values := range v.r.PostForm {
 		if !neverKept(name) {
 			k.Values[name] = values
 		}
 	}
 	if v.session == nil {
-		k.Ended = true
+		k.Ended, k.Once = true, newOnce()
 	} else {
 		k.Member = v.session.Member.ID
 	}
@@ -92,7 +94,7 @@ func (v *visit) goOn(next, kept string) error {
 		return v.warn(localPath(next), "What you typed was kept for 30 minutes and is gone. Type it again.")
 	}
 	if k.Ended {
-		view := &resumeView{Common: v.common("You are back", ""), Path: k.Path}
+		view := &resumeView{Common: v.common("You are back", ""), Path: k.Path, Token: v.c.formTokenOf(v.session.ID, k.Once)}
 		for _, name := range sortedNames(k.Values) {
 			for _, value := range k.Values[name] {
 				view.Values = append(view.Values, nameValue{name, value})
@@ -109,7 +111,7 @@ func (v *visit) goOn(next, kept string) error {
 // resend serves the form that waited, as if it were sent now.
 func (v *visit) resend(k keptForm) error {
 	values := k.Values
-	values.Set(formToken, v.c.newFormToken(v.session.ID))
+	values.Set(formToken, v.c.formTokenOf(v.session.ID, k.Once))
 	u, err := url.ParseRequestURI(k.Path)
 	if err != nil {
 		return errNoPage
@@ -155,5 +157,6 @@ type againView struct {
 type resumeView struct {
 	Common
 	Path   string
+	Token  string // of the one sending
 	Values []nameValue
 }

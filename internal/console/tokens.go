@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/subtle"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,9 +19,14 @@ const formToken = "_form"
 
 const onceLen = 22
 
+// newOnce names a sending of a form that is about to be shown.
+func newOnce() string { return postern.RandomText(onceLen) }
+
 // newFormToken makes the token of one form on one page of a session.
-func (c *Console) newFormToken(session string) string {
-	once := postern.RandomText(onceLen)
+func (c *Console) newFormToken(session string) string { return c.formTokenOf(session, newOnce()) }
+
+// formTokenOf is the token of one sending, in one session.
+func (c *Console) formTokenOf(session, once string) string {
 	return once + "." + c.cfg.Signin.Token("console form", session+" "+once)
 }
 
@@ -35,24 +41,30 @@ func (c *Console) checkFormToken(session, text string) (once string, ok bool) {
 }
 
 const (
-	answersKept = 15 * time.Minute
-	answersMax  = 4096
-	answerBytes = 256 << 10
+	answersKept  = 15 * time.Minute
+	answersMax   = 4096
+	answersBytes = 16 << 20
+	answerBytes  = 256 << 10
 )
 
 // answers remembers what forms were answered, so that sending one twice does
 // nothing twice and shows the same. Across nodes and restarts the spent tokens in
 // the database do that, without the answer.
 type answers struct {
-	mu sync.Mutex
-	by map[string]*answer
+	mu    sync.Mutex
+	by    map[string]*answer
+	order []*answer // by their time
+	bytes int       // of all bodies and headers
 }
 
 // answer is kept of one sending of a form.
 type answer struct {
+	name   string
 	at     time.Time
 	done   chan struct{} // closed once the first sending was answered
-	status int           // 0: not kept, as it held a secret or was too big
+	given  bool          // whether it was, under the lock of answers
+	size   int
+	status int // 0: not kept, as it held a secret or was too big
 	header http.Header
 	body   []byte
 }
@@ -61,28 +73,51 @@ type answer struct {
 func (a *answers) take(name string, now time.Time) (ans *answer, first bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.room(now, 1)
 	if ans, ok := a.by[name]; ok {
 		return ans, false
 	}
 	if a.by == nil {
 		a.by = map[string]*answer{}
 	}
-	if len(a.by) >= answersMax {
-		for k, old := range a.by {
-			if now.Sub(old.at) > answersKept {
-				delete(a.by, k)
-			}
-		}
-		for k := range a.by { // any, where all are young
-			if len(a.by) < answersMax {
-				break
-			}
-			delete(a.by, k)
+	ans = &answer{name: name, at: now, done: make(chan struct{})}
+	a.by[name] = ans
+	a.order = append(a.order, ans)
+	return ans, true
+}
+
+// give fills an answer in and lets those go on who wait for it.
+func (a *answers) give(ans *answer, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ans.given, ans.size = true, len(ans.body)
+	for name, values := range ans.header {
+		for _, v := range values {
+			ans.size += len(name) + len(v)
 		}
 	}
-	ans = &answer{at: now, done: make(chan struct{})}
-	a.by[name] = ans
-	return ans, true
+	a.bytes += ans.size
+	a.room(now, 0)
+	close(ans.done)
+}
+
+// room forgets what is too old, and the oldest where there is too much, so that some
+// more fit in. One that is still being answered stays: forgotten, its form would be
+// served a second time at the same moment.
+func (a *answers) room(now time.Time, more int) {
+	for i := 0; i < len(a.order); {
+		old := a.order[i]
+		if now.Sub(old.at) <= answersKept && len(a.order)+more <= answersMax && a.bytes <= answersBytes {
+			return
+		}
+		if !old.given {
+			i++
+			continue
+		}
+		delete(a.by, old.name)
+		a.bytes -= old.size
+		a.order = slices.Delete(a.order, i, i+1)
+	}
 }
 
 // kept writes an answer and keeps it.
@@ -90,6 +125,7 @@ type kept struct {
 	http.ResponseWriter
 	status int
 	body   bytes.Buffer
+	tooBig bool
 }
 
 // WriteHeader keeps the status.
@@ -105,7 +141,7 @@ func (k *kept) Write(b []byte) (int, error) {
 	if k.status == 0 {
 		k.status = http.StatusOK
 	}
-	if k.body.Len() <= answerBytes {
+	if k.tooBig = k.tooBig || k.body.Len()+len(b) > answerBytes; !k.tooBig {
 		k.body.Write(b)
 	}
 	return k.ResponseWriter.Write(b)
@@ -136,8 +172,8 @@ func (v *visit) answerOnce() error {
 		_, err := v.w.Write(ans.body)
 		return err
 	}
-	defer close(ans.done)
-	if err := v.c.cfg.Signin.Spend(v.r.Context(), "form "+v.once, answersKept*4); err != nil {
+	defer func() { v.c.answers.give(ans, time.Now()) }()
+	if err := v.c.cfg.Signin.Spend(v.r.Context(), "form "+v.once, v.spentFor()); err != nil {
 		// Another node has answered it, or this one before it was started anew.
 		if ours(err) {
 			return err
@@ -150,8 +186,8 @@ func (v *visit) answerOnce() error {
 	if err != nil {
 		v.fail(err)
 	}
-	if !v.secret && k.status != 0 && k.status < 500 && k.body.Len() <= answerBytes {
-		ans.status, ans.body, ans.header = k.status, k.body.Bytes(), http.Header{}
+	if !v.secret && k.status != 0 && k.status < 500 && !k.tooBig {
+		ans.status, ans.body, ans.header = k.status, bytes.Clone(k.body.Bytes()), http.Header{}
 		for _, name := range []string{"Content-Type", "Location", "Set-Cookie", "Cache-Control", "Content-Encoding", "Vary"} {
 			if values := k.Header().Values(name); len(values) > 0 {
 				ans.header[name] = values
@@ -159,6 +195,12 @@ func (v *visit) answerOnce() error {
 		}
 	}
 	return nil
+}
+
+// spentFor is how long a spent token is remembered: it works while its session
+// lives, and a form that was kept over the end of a session a while longer.
+func (v *visit) spentFor() time.Duration {
+	return max(v.session.ExpiresAt.Sub(v.now), 0) + formKept
 }
 
 // repeat answers a form that was sent before and whose answer isn't kept.

@@ -74,7 +74,8 @@ type Activity struct {
 	Allowed    bool
 	Reason     Reason
 	Missing    []Scope
-	Door       string // "gateway", "verify", "authorize", "api"
+	Used       []Scope // what let it through; none where it was refused, or needed none
+	Door       string  // "gateway", "verify", "authorize", "api"
 	Duration   time.Duration
 	BytesIn    int64
 	BytesOut   int64

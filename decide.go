@@ -97,6 +97,7 @@ const (
 	FlagTampered                        // the row's MAC is wrong: it denies and raises an alarm
 	FlagAllScopes                       // a legacy API key, which holds every scope
 	FlagPreviousEnded                   // the previous secret was ended by someone, whatever the clock says
+	FlagWatched                         // a narrowing is being tried on it
 )
 
 // Micros is a time in microseconds since 1970 UTC, which both databases keep whole.
@@ -183,6 +184,7 @@ type ScopeID uint16
 type AllOf struct {
 	Scopes []ScopeID // sorted; implicit scopes are left out
 	Kinds  Kinds
+	Names  string // of the scopes, sorted, with blanks between, for the record; deciding never looks at them
 }
 
 // Need is what an operation asks of a credential.
@@ -231,6 +233,18 @@ func Permit(kind Kind, all bool, held []ScopeID, need *Need, miss []ScopeID) (Re
 		}
 	}
 	return ReasonInsufficientScope, miss
+}
+
+// Way gives the first of need's ways by which a credential is permitted: the one
+// that Permit lets it through by, and nil where it doesn't.
+func Way(kind Kind, all bool, held []ScopeID, need *Need) *AllOf {
+	for i := range need.Any {
+		way := &need.Any[i]
+		if way.Kinds.Has(kind) && (all || !slices.ContainsFunc(way.Scopes, func(s ScopeID) bool { return !holds(held, s) })) {
+			return way
+		}
+	}
+	return nil
 }
 
 func holds(held []ScopeID, s ScopeID) bool {
@@ -307,6 +321,7 @@ type Operation struct {
 type Decision struct {
 	Allowed   bool
 	Reason    Reason
+	Would     Reason // why a narrowing that is being tried would refuse an allowed call; none where it wouldn't
 	Kind      Kind
 	Which     Which
 	Gen       uint32 // generation of the secret that was presented
@@ -322,10 +337,13 @@ type Decision struct {
 	RetryAt Micros
 	// Since is when the credential ended, where that may be told.
 	Since Micros
-	// The numbers of the scopes that it holds, and of those missing; the index turns them into names.
+	// The numbers of the scopes that it holds, and of those that are or would be missing; the index turns them into names.
 	ScopeSet uint32
 	Missing  [8]ScopeID
 	NMissing uint8
+	// Used names the scopes that let an allowed call through, sorted, with blanks
+	// between: of several ways the first that the credential could take.
+	Used string
 }
 
 // KeyID is the key ID that was presented, or "" where none could be read.

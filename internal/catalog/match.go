@@ -100,9 +100,12 @@ func compileOp(op *Operation, implicit map[postern.Scope]bool, id func(postern.S
 	out := Op{Operation: op.Operation, form: op.Form, Need: postern.Need{Public: op.Public}}
 	for _, w := range op.ways(implicit) {
 		all := postern.AllOf{Kinds: w.Kinds, Scopes: make([]postern.ScopeID, 0, len(w.Scopes))}
+		names := make([]string, 0, len(w.Scopes))
 		for _, s := range w.Scopes {
-			all.Scopes = append(all.Scopes, id(s))
+			all.Scopes, names = append(all.Scopes, id(s)), append(names, string(s))
 		}
+		slices.Sort(names)
+		all.Names = strings.Join(slices.Compact(names), " ")
 		slices.Sort(all.Scopes)
 		all.Scopes = slices.Compact(all.Scopes)
 		out.Need.Any = append(out.Need.Any, all)

@@ -90,7 +90,7 @@ func (v *Verifier) Life(d *postern.Decision) (from, until postern.Micros) {
 
 // Refuse turns a decision into a refusal that the upstream made, for the record.
 func (v *Verifier) Refuse(d *postern.Decision, reason postern.Reason, missing []postern.Scope) {
-	d.Allowed, d.Reason, d.NMissing = false, reason, 0
+	d.Allowed, d.Reason, d.NMissing, d.Used = false, reason, 0, ""
 	for _, s := range missing {
 		if id := v.scopes.find(s); id != 0 && int(d.NMissing) < len(d.Missing) {
 			d.Missing[d.NMissing] = id

@@ -214,6 +214,15 @@ func (v *Verifier) MissingScopes(req *Request, d *postern.Decision) (out []poste
 	return out
 }
 
+// sortedScopes names scopes that were asked for, each once. It is on the path of
+// decisions: one alone, the usual, is not copied.
+func sortedScopes(list []postern.Scope) string {
+	if len(list) == 1 {
+		return string(list[0])
+	}
+	return joinScopes(postern.SortScopes(slices.Clone(list)))
+}
+
 func joinScopes(list []postern.Scope) string {
 	var b strings.Builder
 	for i, s := range list {

@@ -161,6 +161,11 @@ func (v *Verifier) permit(req *Request, d *postern.Decision, f *found) {
 	}
 	d.Operation = &op.Operation
 	v.decide(d, all, held, &op.Need)
+	if d.Reason == postern.ReasonAllowed {
+		if way := postern.Way(d.Kind, all, held, &op.Need); way != nil {
+			d.Used = way.Names
+		}
+	}
 }
 
 // permitScopes judges by the scopes that were asked for instead of an operation.
@@ -180,6 +185,9 @@ func (v *Verifier) permitScopes(req *Request, d *postern.Decision, all bool, hel
 	if unheard && d.Reason == postern.ReasonAllowed {
 		// Not even whoever holds every scope holds one that there isn't.
 		d.Reason = postern.ReasonInsufficientScope
+	}
+	if d.Reason == postern.ReasonAllowed {
+		d.Used = sortedScopes(req.Scopes)
 	}
 }
 

@@ -396,6 +396,26 @@ func TestDone(t *testing.T) {
 	}
 }
 
+func TestUsedNamesTheWayThatWasTaken(t *testing.T) {
+	w := newWorld(t)
+	plain, _ := w.key()
+	for name, c := range map[string]struct {
+		req  *verify.Request
+		want string
+	}{
+		"an operation": {get(plain, "GET", "/deals"), "deals.read"},
+		"scopes":       {&verify.Request{Secret: plain, Scopes: []postern.Scope{"deals.read", "deals.read"}, RemoteIP: home}, "deals.read"},
+		"no scope":     {&verify.Request{Secret: plain, RemoteIP: home}, ""},
+		"public":       {get(postern.Secret{}, "GET", "/ping"), ""},
+		"refused":      {get(plain, "POST", "/deals"), ""},
+	} {
+		d, err := w.v.Verify(context.Background(), c.req)
+		if err != nil || d.Used != c.want {
+			t.Errorf("%s: used %q, %v; want %q", name, d.Used, err, c.want)
+		}
+	}
+}
+
 func TestAllowedAllocatesNothing(t *testing.T) {
 	w := newWorld(t, func(c *verify.Config) { c.Burst = postern.Rate{Calls: 1e6, Per: time.Second} })
 	plain, _ := w.key(func(r *postern.CredentialRow) { r.Networks = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")} })

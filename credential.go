@@ -1,7 +1,6 @@
 package postern
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"time"
 )
@@ -30,7 +29,9 @@ type CredentialRow struct {
 	RevokedAt     time.Time
 	DeletedAt     time.Time
 	Rate          Rate
-	Revision      int64 // counts changes of the row, from 1
+	Watch         *Watch // what is tried and refuses nothing yet; nil: nothing
+	Undo          *Undo  // what it was before its latest narrowing; nil where there was none
+	Revision      int64  // counts changes of the row, from 1
 	MAC           [32]byte
 	MACPepper     uint8
 }
@@ -65,20 +66,8 @@ func (r *CredentialRow) Sealed(p *Pepper) bool {
 // canonical is the input of the MAC: each field with its length before it, in a
 // fixed order, so that no two rows have the same bytes.
 func (r *CredentialRow) canonical() []byte {
-	b := make([]byte, 0, 512)
-	str := func(s string) {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
-		b = append(b, s...)
-	}
-	num := func(n int64) { b = binary.BigEndian.AppendUint64(b, uint64(n)) }
-	at := func(t time.Time) { num(int64(ToMicros(t))) }
-	yes := func(v bool) {
-		n := int64(0)
-		if v {
-			n = 1
-		}
-		num(n)
-	}
+	b := make(sealer, 0, 512)
+	str, num, at, yes := b.str, b.num, b.at, b.yes
 	secret := func(h *SecretHash) {
 		b = append(b, h.Hash[:]...)
 		num(int64(h.Pepper))
@@ -90,15 +79,9 @@ func (r *CredentialRow) canonical() []byte {
 	str(string(r.AccountID))
 	num(int64(r.Kind))
 	str(string(r.MemberID))
-	num(int64(len(r.Scopes)))
-	for _, s := range r.Scopes {
-		str(string(s))
-	}
+	b.scopes(r.Scopes)
 	yes(r.AllScopes)
-	num(int64(len(r.Networks)))
-	for _, n := range r.Networks {
-		str(n.String())
-	}
+	b.networks(r.Networks)
 	secret(&r.Current)
 	secret(&r.Previous)
 	at(r.PreviousUntil)
@@ -111,6 +94,9 @@ func (r *CredentialRow) canonical() []byte {
 	num(r.Rate.Calls)
 	num(int64(r.Rate.Per))
 	num(r.Revision)
+	// Named, and nothing where there is none: so no other row has the same bytes.
+	b.watch(r.Watch)
+	b.undo(r.Undo)
 	return b
 }
 

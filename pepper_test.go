@@ -93,6 +93,12 @@ func TestSealCoversEveryField(t *testing.T) {
 			Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Current: SecretHash{Hash: hashA, Pepper: 1, Generation: 2, LastFour: "abcd"},
 			Previous: SecretHash{Hash: hashB, Pepper: 1, Generation: 1, LastFour: "efgh"}, PreviousUntil: t0, NotBefore: t0, ExpiresAt: t0,
 			PausedAt: t0, RevokedAt: t0, DeletedAt: t0, Rate: Rate{Calls: 5, Per: time.Second}, Revision: 7}
+		watch := func() *Watch {
+			return &Watch{Scopes: &[]Scope{"a"}, Networks: &[]netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}, Since: t0, By: "mem_1"}
+		}
+		r.Watch = watch()
+		r.Undo = &Undo{Until: t0, By: "mem_1", Revision: 7, Scopes: []Scope{"a", "b"}, Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+			ExpiresAt: t0, PausedAt: t0, Watch: watch()}
 		r.Seal(p)
 		return r
 	}
@@ -127,19 +133,26 @@ func TestSealCoversEveryField(t *testing.T) {
 			t.Errorf("%s can be changed without breaking the seal", at)
 		}
 	}
-	typ := reflect.TypeFor[CredentialRow]()
-	for i := range typ.NumField() {
-		field := typ.Field(i)
-		if field.Type.Kind() == reflect.Struct && field.Type != reflect.TypeFor[time.Time]() {
-			for j := range field.Type.NumField() {
-				row := fresh()
-				change(t, field.Name+"."+field.Type.Field(j).Name, reflect.ValueOf(&row).Elem().Field(i).Field(j), &row)
-			}
-			continue
-		}
+	// every changes each field within a struct, of which get gives the value in a row, and takes away what is pointed to.
+	var every func(at string, typ reflect.Type, get func(row *CredentialRow) reflect.Value)
+	every = func(at string, typ reflect.Type, get func(row *CredentialRow) reflect.Value) {
 		row := fresh()
-		change(t, field.Name, reflect.ValueOf(&row).Elem().Field(i), &row)
+		switch {
+		case typ.Kind() == reflect.Struct && typ != reflect.TypeFor[time.Time]():
+			for i := range typ.NumField() {
+				every(at+"."+typ.Field(i).Name, typ.Field(i).Type, func(row *CredentialRow) reflect.Value { return get(row).Field(i) })
+			}
+		case typ.Kind() == reflect.Pointer:
+			get(&row).SetZero()
+			if row.Sealed(p) {
+				t.Errorf("%s can be taken away without breaking the seal", at)
+			}
+			every(at, typ.Elem(), func(row *CredentialRow) reflect.Value { return get(row).Elem() })
+		default:
+			change(t, at, get(&row), &row)
+		}
 	}
+	every("row", reflect.TypeFor[CredentialRow](), func(row *CredentialRow) reflect.Value { return reflect.ValueOf(row).Elem() })
 	// What is in one list can't be moved into another, nor two scopes become one.
 	a, b := fresh(), fresh()
 	b.Scopes = []Scope{"a b"}

@@ -161,11 +161,7 @@ func fromJSON(s string, v any) error {
 }
 
 func networksJSON(ns []netip.Prefix) string {
-	out := make([]string, len(ns))
-	for i, n := range ns {
-		out[i] = n.String()
-	}
-	return asJSON(out)
+	return asJSON(networkTexts(ns))
 }
 
 func scopesJSON(ss []postern.Scope) string {

@@ -35,6 +35,7 @@ type ServiceKey struct {
 	RevokedWhy  string
 	DeletedAt   time.Time
 	Rate        Rate // zero: the server's default
+	Canary      bool // nobody should use it: every call with it is told of
 	Current     SecretInfo
 	Previous    SecretInfo // zero where there is none
 	// FlaggedAt is since when the key waits for a review, and FlaggedWhy the reason.

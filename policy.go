@@ -30,6 +30,8 @@ type Policy struct {
 	RemindAge int
 	// IdleAfter is after how many days without a call a key counts as unused.
 	IdleAfter int
+	// Tripwires is what is watched for, and what happens then.
+	Tripwires Tripwires
 
 	ChangedAt time.Time // zero where nobody ever set one
 	ChangedBy MemberID
@@ -40,7 +42,7 @@ type Policy struct {
 
 // DefaultPolicy is what holds until someone sets another one: it reminds, and limits nothing.
 func DefaultPolicy(a AccountID) Policy {
-	return Policy{AccountID: a, RemindExpiry: []int{30, 7, 1}, RemindAge: 180, IdleAfter: 45}
+	return Policy{AccountID: a, RemindExpiry: []int{30, 7, 1}, RemindAge: 180, IdleAfter: 45, Tripwires: DefaultTripwires()}
 }
 
 // Valid reports what is wrong with a policy's numbers, naming the field.
@@ -63,7 +65,10 @@ func (p *Policy) Valid() error {
 	if !slices.IsSortedFunc(p.RemindExpiry, func(a, b int) int { return b - a }) || len(slices.Compact(slices.Clone(p.RemindExpiry))) != len(p.RemindExpiry) {
 		return Invalidf("remindExpiry", "Write each reminder once, the longest first.")
 	}
-	return nil
+	if p.Tripwires == (Tripwires{}) {
+		return nil // they stay as they are
+	}
+	return p.Tripwires.Valid()
 }
 
 // Latest is the latest end that a key may be given now: the end of the last day

@@ -26,11 +26,14 @@ func (kr *Keyring) SetPolicy(ctx context.Context, by postern.Actor, p postern.Po
 		if err != nil {
 			return err
 		}
-		if err := p.Valid(); err != nil {
-			return err
-		}
 		was, err := c.Policy(c.ctx, by.AccountID)
 		if err != nil {
+			return err
+		}
+		if p.Tripwires == (postern.Tripwires{}) {
+			p.Tripwires = was.Tripwires // an editor that knows nothing of them
+		}
+		if err := p.Valid(); err != nil {
 			return err
 		}
 		if was.Revision != p.Revision {
@@ -56,7 +59,7 @@ func (kr *Keyring) SetPolicy(ctx context.Context, by postern.Actor, p postern.Po
 
 func policyFacts(p *postern.Policy) map[string]any {
 	return map[string]any{"requireExpiry": p.RequireExpiry, "longestLife": p.LongestLife, "writeNetworks": p.WriteNetworks,
-		"remindExpiry": p.RemindExpiry, "remindAge": p.RemindAge, "idleAfter": p.IdleAfter}
+		"remindExpiry": p.RemindExpiry, "remindAge": p.RemindAge, "idleAfter": p.IdleAfter, "tripwires": p.Tripwires.Facts()}
 }
 
 // writes reports whether one of some scopes can change something. What no catalog

@@ -16,7 +16,7 @@ type KeyRecord struct {
 }
 
 const keyColumns = credentialColumns + `, k.name, k.description, k.team_id, k.revoked_why, k.current_made_at, k.current_made_by,
-	k.previous_made_at, k.previous_made_by, k.flagged_at, k.flagged_why, k.made_by, k.created_at, k.updated_at`
+	k.previous_made_at, k.previous_made_by, k.flagged_at, k.flagged_why, k.made_by, k.created_at, k.updated_at, k.canary`
 
 // What is shown of a key isn't sealed, its credential is: a row that was moved to another account finds none.
 const keyFrom = " from service_keys k join credentials c on c.key_id = k.key_id and c.account_id = k.account_id "
@@ -25,15 +25,15 @@ func scanKey(s scanner) (KeyRecord, error) {
 	var c credentialScan
 	var r KeyRecord
 	k := &r.Key
-	var curAt, prevAt, flagged, created, updated int64
+	var curAt, prevAt, flagged, created, updated, canary int64
 	err := s.Scan(append(c.targets(), &k.Name, &k.Description, &k.TeamID, &k.RevokedWhy, &curAt, &k.Current.MadeBy,
-		&prevAt, &k.Previous.MadeBy, &flagged, &k.FlaggedWhy, &k.MadeBy, &created, &updated)...)
+		&prevAt, &k.Previous.MadeBy, &flagged, &k.FlaggedWhy, &k.MadeBy, &created, &updated, &canary)...)
 	if err != nil {
 		return r, err
 	}
 	r.Row = c.finish()
 	k.Current.MadeAt, k.Previous.MadeAt, k.FlaggedAt = fromMicros(curAt), fromMicros(prevAt), fromMicros(flagged)
-	k.CreatedAt, k.UpdatedAt = fromMicros(created), fromMicros(updated)
+	k.CreatedAt, k.UpdatedAt, k.Canary = fromMicros(created), fromMicros(updated), canary == 1
 	r.spread()
 	return r, nil
 }
@@ -202,10 +202,10 @@ func (tx *Tx) InsertKey(ctx context.Context, r *KeyRecord) error {
 	r.spread()
 	k := &r.Key
 	_, err := tx.db.ExecContext(ctx, `insert into service_keys (key_id, account_id, name, description, team_id, ended_at, deleted_at, revoked_why,
-		current_made_at, current_made_by, previous_made_at, previous_made_by, flagged_at, flagged_why, made_by, created_at, updated_at)
-		values ($1, $2, $3, $4, $5, 0, 0, '', $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		current_made_at, current_made_by, previous_made_at, previous_made_by, flagged_at, flagged_why, made_by, created_at, updated_at, canary)
+		values ($1, $2, $3, $4, $5, 0, 0, '', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
 		k.ID, k.AccountID, k.Name, k.Description, k.TeamID, micros(k.Current.MadeAt), k.Current.MadeBy,
-		micros(k.Previous.MadeAt), k.Previous.MadeBy, micros(k.FlaggedAt), k.FlaggedWhy, k.MadeBy, micros(k.CreatedAt), micros(k.UpdatedAt))
+		micros(k.Previous.MadeAt), k.Previous.MadeBy, micros(k.FlaggedAt), k.FlaggedWhy, k.MadeBy, micros(k.CreatedAt), micros(k.UpdatedAt), bit(k.Canary))
 	return nameTaken(err, k.Name)
 }
 

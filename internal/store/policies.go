@@ -15,6 +15,8 @@ type policyBody struct {
 	RemindExpiry  []int `json:"remindExpiry"`
 	RemindAge     int   `json:"remindAge"`
 	IdleAfter     int   `json:"idleAfter"`
+	// Absent where it was written before there were any.
+	Tripwires *postern.Tripwires `json:"tripwires,omitempty"`
 }
 
 // Policy reads what an account asks of its keys: the default where it set nothing.
@@ -37,7 +39,7 @@ func (q *queries) scanPolicy(s scanner) (p postern.Policy, err error) {
 	p.ChangedAt = fromMicros(changed)
 	if q.seals.broken(policiesTable, []any{p.AccountID, body, p.ChangedBy, changed, p.Revision}, m) {
 		// Nothing of it is believed; keys can't be made under it until it is set anew.
-		return postern.Policy{AccountID: p.AccountID, Revision: p.Revision, Altered: true}, nil
+		return postern.Policy{AccountID: p.AccountID, Revision: p.Revision, Altered: true, Tripwires: postern.DefaultTripwires()}, nil
 	}
 	var b policyBody
 	if err := fromJSON(body, &b); err != nil {
@@ -45,6 +47,10 @@ func (q *queries) scanPolicy(s scanner) (p postern.Policy, err error) {
 	}
 	p.RequireExpiry, p.LongestLife, p.WriteNetworks = b.RequireExpiry, b.LongestLife, b.WriteNetworks
 	p.RemindExpiry, p.RemindAge, p.IdleAfter = b.RemindExpiry, b.RemindAge, b.IdleAfter
+	p.Tripwires = postern.DefaultTripwires()
+	if b.Tripwires != nil {
+		p.Tripwires = *b.Tripwires
+	}
 	return p, nil
 }
 
@@ -53,6 +59,6 @@ func (q *queries) scanPolicy(s scanner) (p postern.Policy, err error) {
 func (tx *Tx) PutPolicy(ctx context.Context, p *postern.Policy) error {
 	p.Revision++
 	p.Altered = false
-	body := asJSON(policyBody{p.RequireExpiry, p.LongestLife, p.WriteNetworks, p.RemindExpiry, p.RemindAge, p.IdleAfter})
+	body := asJSON(policyBody{p.RequireExpiry, p.LongestLife, p.WriteNetworks, p.RemindExpiry, p.RemindAge, p.IdleAfter, &p.Tripwires})
 	return tx.exec(ctx, "put policy", policiesTable.put(), tx.seals.seal(policiesTable, []any{p.AccountID, body, p.ChangedBy, micros(p.ChangedAt), p.Revision})...)
 }

@@ -38,12 +38,13 @@ var (
 	upstreamsTable  = newSealed("upstreams", 1, "id name url host prefix options catalog_version created_at revision")
 	catalogsTable   = newSealed("catalogs", 2, "upstream_id version title digest body loaded_by loaded_at")
 	policiesTable   = newSealed("policies", 1, "account_id body changed_by changed_at revision")
+	rotationsTable  = newSealed("rotations", 1, "key_id account_id generation ends began_at deadline latest idle asked_at")
 )
 
 // SealedTables names the tables whose rows are sealed.
 func SealedTables() (out []string) {
 	for _, t := range []*sealedTable{accountsTable, rolesTable, membersTable, singleUseTable, sessionsTable, passwordsTable,
-		totpsTable, passkeysTable, identitiesTable, upstreamsTable, catalogsTable, policiesTable} {
+		totpsTable, passkeysTable, identitiesTable, upstreamsTable, catalogsTable, policiesTable, rotationsTable} {
 		out = append(out, t.name)
 	}
 	return out

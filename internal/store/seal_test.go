@@ -45,6 +45,7 @@ func newSealed(t *testing.T, db *store.DB) *sealed {
 			tx.PutUpstream(ctx, &postern.Upstream{ID: "api", URL: "http://127.0.0.1:1", Prefix: "/api", CatalogVersion: 1, CreatedAt: t0}),
 			tx.InsertCatalog(ctx, &store.CatalogVersion{Upstream: "api", Title: "API", Body: `{"format":1,"title":"API"}`, LoadedBy: x.ann.ID, LoadedAt: t0}),
 			tx.PutPolicy(ctx, &postern.Policy{AccountID: x.a.ID, RequireExpiry: true, RemindExpiry: []int{7}, ChangedBy: x.ann.ID, ChangedAt: t0}),
+			tx.PutRotation(ctx, &postern.RotationPlan{Key: "k1", AccountID: x.a.ID, Generation: 1, Ends: postern.EndHold, BeganAt: t0, Deadline: t0, Latest: t0, Idle: time.Hour}),
 			tx.PutRecoveryCodes(ctx, x.ben.ID, []postern.SecretHash{x.hash}, t0),
 		} {
 			if err != nil {
@@ -114,6 +115,12 @@ func (x *sealed) sound(t *testing.T, db *store.DB, table string) (n int) {
 				t.Errorf("an altered policy is %+v", p)
 			}
 			count(!p.Altered && p.Revision > 0)
+		}
+	case "rotations":
+		all, err := db.Rotations(ctx, "")
+		check(err)
+		for _, p := range all {
+			count(!p.Altered)
 		}
 	case "upstreams":
 		all, err := db.Upstreams(ctx)
@@ -209,7 +216,7 @@ var where = map[string]string{
 	"accounts": "name = 'C'", "roles": "id like 'rol_1%'", "members": "email like 'cat@%'", "single_use": "id like '%'", "sessions": "id like 'ses_1%'",
 	"passwords": "length >= 20", "totps": "last_step >= 7", "passkeys": "id like 'pk%'", "identities": "subject like 'ben%'",
 	"upstreams": "id like 'api%'", "catalogs": "upstream_id like 'api%'",
-	"policies": "revision > 0",
+	"policies": "revision > 0", "rotations": "generation > 0",
 }
 
 // TestEveryEditOfASealedRowIsFound edits each column of each sealed table, as the

@@ -40,6 +40,7 @@ type found struct {
 	held     []postern.ScopeID
 	networks []network
 	burst    *atomic.Int64
+	watch    *watch // nil unless a narrowing is tried
 }
 
 // find copies out what is known of a key.
@@ -57,6 +58,10 @@ func (x *index) find(key *[postern.KeyIDLen]byte, f *found) bool {
 	f.held = x.sets.at(r.Scopes)
 	f.networks = x.networks.at(r.Networks)
 	f.burst = &r.burst
+	f.watch = nil
+	if r.Flags&postern.FlagWatched != 0 {
+		f.watch = s.watches[*key]
+	}
 	s.mu.RUnlock()
 	return true
 }
@@ -64,7 +69,7 @@ func (x *index) find(key *[postern.KeyIDLen]byte, f *found) bool {
 // put adds or replaces a credential, which comes with the lists that it refers
 // to. It keeps two things whatever c says: an end, since revocations only add
 // up, and a later revision, unless anew says that the store starts anew.
-func (x *index) put(c *postern.Credential, held []postern.ScopeID, networks []network, anew bool) error {
+func (x *index) put(c *postern.Credential, held []postern.ScopeID, networks []network, w *watch, anew bool) error {
 	set, err := x.sets.intern(held)
 	if err != nil {
 		return err
@@ -100,6 +105,7 @@ func (x *index) put(c *postern.Credential, held []postern.ScopeID, networks []ne
 		// What a tampered row says of its revision is worth nothing.
 		r.Revision = old.Revision
 	}
+	s.watch(&r.Credential, w)
 	x.countTampered(old.Flags, r.Flags)
 	x.digests.replace(&old, &r.Credential)
 	s.mu.Unlock()
@@ -144,6 +150,7 @@ func (x *index) gone(key *[postern.KeyIDLen]byte, now postern.Micros) {
 // removeLocked takes out a record and unlocks its shard.
 func (x *index) removeLocked(s *shard, slot uint32, r *record) {
 	old := r.Credential
+	delete(s.watches, old.Key)
 	x.countTampered(old.Flags, 0)
 	x.digests.replace(&old, &postern.Credential{})
 	s.remove(slot, x.seed)

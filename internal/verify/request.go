@@ -56,7 +56,7 @@ func (v *Verifier) Done(req *Request, d *postern.Decision, o Outcome) {
 	e.Door, e.Method, e.Path = req.Door, req.Method, req.Path
 	e.UserAgent, e.RequestID, e.IP = req.UserAgent, req.RequestID, req.RemoteIP
 	e.Status, e.Duration, e.BytesIn, e.BytesOut = o.Status, o.Duration, o.BytesIn, o.BytesOut
-	if d.Reason == postern.ReasonInsufficientScope {
+	if d.Reason == postern.ReasonInsufficientScope || d.Would == postern.ReasonInsufficientScope {
 		e.Missing = joinScopes(v.MissingScopes(req, d))
 	}
 	v.sink.Record(e)

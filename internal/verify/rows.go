@@ -19,7 +19,7 @@ func (v *Verifier) putRow(row *postern.CredentialRow, anew bool) {
 		// Nothing in it is true for certain, so nothing of it is kept.
 		v.badRow(row, "its MAC is wrong: it was changed by other means than Postern")
 		c.Flags = postern.FlagTampered
-		if err := v.index.put(&c, nil, nil, anew); err != nil {
+		if err := v.index.put(&c, nil, nil, nil, anew); err != nil {
 			v.badRow(row, err.Error())
 		}
 		return
@@ -35,11 +35,11 @@ func (v *Verifier) putRow(row *postern.CredentialRow, anew bool) {
 		}
 		networks = append(networks, networkOf(p))
 	}
-	if err := v.index.put(&c, held, networks, anew); err != nil {
+	if err := v.index.put(&c, held, networks, v.watchOf(row.Watch), anew); err != nil {
 		v.badRow(row, err.Error())
 		c.Flags = postern.FlagTampered
 		// Without lists there is nothing that can fail.
-		_ = v.index.put(&c, nil, nil, anew)
+		_ = v.index.put(&c, nil, nil, nil, anew)
 	}
 }
 

@@ -40,8 +40,10 @@ type shard struct {
 	n      int
 	// seen has a bit for each place that the present sweep has met; nil while there is none.
 	seen []uint64
+	// watches are the narrowings that are tried on records with FlagWatched.
+	watches map[[postern.KeyIDLen]byte]*watch
 	// Pad to a multiple of a cache line, so that two shards' locks don't share one.
-	_ [16]byte
+	_ [8]byte
 }
 
 func (s *shard) at(place uint32) *record { return &s.chunks[place/chunkLen][place%chunkLen] }

@@ -39,6 +39,9 @@ func (v *Verifier) judge(ctx context.Context, req *Request, now postern.Micros, 
 	}
 	if d.Reason == postern.ReasonAllowed {
 		v.permit(req, d, &f)
+		if f.watch != nil && d.Reason == postern.ReasonAllowed {
+			v.tryNarrower(req, d, &f)
+		}
 		return
 	}
 	// Whatever is wrong with the credential, a public operation needs none.

@@ -17,6 +17,7 @@ type Call struct {
 	Allowed       bool      `json:"allowed"`
 	Reason        string    `json:"reason"`
 	MissingScopes []string  `json:"missingScopes,omitempty" nullable:"false"`
+	UsedScopes    []string  `json:"usedScopes,omitempty" nullable:"false" doc:"The scopes that let an allowed call through: of several ways that its operation admits, the first that the credential could take."`
 	Door          string    `json:"door" doc:"Where it came in: gateway, verify, authorize, api."`
 	DurationMs    float64   `json:"durationMs"`
 	BytesIn       int64     `json:"bytesIn,omitempty"`

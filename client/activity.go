@@ -32,6 +32,8 @@ type ActivityQuery struct {
 	IP          string
 	UserAgent   string // a part of it
 	PathPrefix  string
+	RequestID   string
+	Scope       string // that let the call through, or that it lacked
 	Since       time.Time
 	Until       time.Time
 	Paging
@@ -53,6 +55,8 @@ func (f *ActivityQuery) query() query {
 	q.text("ip", f.IP)
 	q.text("userAgent", f.UserAgent)
 	q.text("pathPrefix", f.PathPrefix)
+	q.text("requestId", f.RequestID)
+	q.text("scope", f.Scope)
 	q.time("since", f.Since)
 	q.time("until", f.Until)
 	f.Paging.into(q)

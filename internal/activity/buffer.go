@@ -17,6 +17,7 @@ const (
 	rawAgent   = maxAgent + postern.MaxSecretLen
 	rawRequest = maxRequest + postern.MaxSecretLen
 	rawMissing = 1024
+	rawUsed    = 1024
 	// textPerCall is how much text a call has on average, or less, in a buffer that is sized by calls.
 	textPerCall = 320
 )
@@ -35,6 +36,7 @@ type slot struct {
 	key                                   [postern.KeyIDLen]byte
 	text                                  uint32 // where its texts start, one after the other
 	method, path, agent, request, missing uint16 // how long they are
+	used                                  uint16
 	status                                uint16
 	generation                            uint32
 	kind                                  postern.Kind
@@ -62,8 +64,8 @@ func (b *buffer) empty() {
 func (b *buffer) put(e *postern.Event) bool {
 	n, at := len(b.slots), len(b.text)
 	method, path, agent := cut(e.Method, rawMethod), cut(e.Path, rawPath), cut(e.UserAgent, rawAgent)
-	request, missing := cut(e.RequestID, rawRequest), cut(e.Missing, rawMissing)
-	if n == cap(b.slots) || cap(b.text)-at < len(method)+len(path)+len(agent)+len(request)+len(missing) {
+	request, missing, used := cut(e.RequestID, rawRequest), cut(e.Missing, rawMissing), cut(e.Decision.Used, rawUsed)
+	if n == cap(b.slots) || cap(b.text)-at < len(method)+len(path)+len(agent)+len(request)+len(missing)+len(used) {
 		return false
 	}
 	b.slots = b.slots[:n+1]
@@ -74,12 +76,13 @@ func (b *buffer) put(e *postern.Event) bool {
 	s.key, s.generation, s.kind, s.reason, s.allowed, s.known = d.Key, d.Gen, d.Kind, d.Reason, d.Allowed, d.Known
 	s.text, s.status = uint32(at), uint16(e.Status)
 	s.method, s.path, s.agent = uint16(len(method)), uint16(len(path)), uint16(len(agent))
-	s.request, s.missing = uint16(len(request)), uint16(len(missing))
+	s.request, s.missing, s.used = uint16(len(request)), uint16(len(missing)), uint16(len(used))
 	t := append(b.text, method...)
 	t = append(t, path...)
 	t = append(t, agent...)
 	t = append(t, request...)
-	b.text = append(t, missing...)
+	t = append(t, missing...)
+	b.text = append(t, used...)
 	return true
 }
 

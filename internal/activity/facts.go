@@ -15,6 +15,7 @@ type shape struct {
 	key                                         postern.KeyID
 	upstream                                    postern.UpstreamID
 	operation, method, missing, door, ip, agent string
+	used                                        string
 	generation                                  int64
 	status                                      int
 	kind                                        postern.Kind
@@ -48,7 +49,7 @@ func (f *facts) path(brand, path string, op *postern.Operation) string {
 func (f *shape) activity() postern.Activity {
 	return postern.Activity{AccountID: f.account, KeyID: f.key, Kind: f.kind, Generation: f.generation, MemberID: f.member,
 		Upstream: f.upstream, Operation: f.operation, Method: f.method, Status: f.status, Allowed: f.allowed,
-		Reason: f.reason, Missing: splitScopes(f.missing), Door: f.door, IP: f.ip, UserAgent: f.agent}
+		Reason: f.reason, Missing: splitScopes(f.missing), Used: splitScopes(f.used), Door: f.door, IP: f.ip, UserAgent: f.agent}
 }
 
 // clone is a shape whose texts are no parts of longer ones.
@@ -56,7 +57,7 @@ func (f *shape) clone() shape {
 	c := *f
 	c.account, c.member, c.key = postern.AccountID(strings.Clone(string(f.account))), postern.MemberID(strings.Clone(string(f.member))), postern.KeyID(strings.Clone(string(f.key)))
 	c.upstream = postern.UpstreamID(strings.Clone(string(f.upstream)))
-	for _, s := range []*string{&c.operation, &c.method, &c.missing, &c.door, &c.ip, &c.agent} {
+	for _, s := range []*string{&c.operation, &c.method, &c.missing, &c.used, &c.door, &c.ip, &c.agent} {
 		*s = strings.Clone(*s)
 	}
 	return c
@@ -76,6 +77,7 @@ type rawShape struct {
 	reason                 postern.Reason
 	allowed, known         bool
 	method, agent, missing string
+	used                   string
 }
 
 // factory makes facts, one for all calls that have the same. It belongs to the drain.
@@ -94,9 +96,9 @@ func (fa *factory) forget() {
 	fa.raw, fa.latest = rawShape{}, nil
 }
 
-func (fa *factory) of(brand string, s *slot, method, agent, missing string) *facts {
+func (fa *factory) of(brand string, s *slot, method, agent, missing, used string) *facts {
 	raw := rawShape{s.account, s.member, s.operation, s.door, s.ip, s.key, s.status, s.generation, s.kind, s.reason, s.allowed, s.known,
-		method, agent, missing}
+		method, agent, missing, used}
 	if fa.latest != nil && raw == fa.raw {
 		return fa.latest
 	}
@@ -112,12 +114,28 @@ func (fa *factory) of(brand string, s *slot, method, agent, missing string) *fac
 	return f
 }
 
+// scopes are the names of what calls of this shape needed: what let them through,
+// or what they lacked.
+func (f *shape) scopes() string {
+	if f.allowed {
+		return f.used
+	}
+	return f.missing
+}
+
+func scopesText(s string) string {
+	return strings.Join(slices.Collect(strings.FieldsSeq(printable(s))), " ")
+}
+
 // factsOf are the facts of a call: bounded, printable, without secrets.
 func factsOf(brand string, raw *rawShape) *facts {
 	d := postern.Decision{Key: raw.key}
 	f := &facts{shape: shape{key: d.KeyID(), kind: raw.kind, generation: int64(raw.generation), status: int(raw.status),
 		allowed: raw.allowed, reason: raw.reason, method: clean(brand, raw.method, rawMethod), door: clean(brand, raw.door, maxName),
-		agent: clean(brand, raw.agent, maxAgent), missing: strings.Join(slices.Collect(strings.FieldsSeq(printable(raw.missing))), " ")}}
+		agent: clean(brand, raw.agent, maxAgent), missing: scopesText(raw.missing)}}
+	if raw.allowed {
+		f.used = scopesText(raw.used)
+	}
 	ip := raw.ip.Unmap().WithZone("")
 	if ip.IsValid() {
 		f.ip = ip.String()

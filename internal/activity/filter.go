@@ -27,8 +27,10 @@ type Filter struct {
 	IP          string // as activity shows it
 	UserAgent   string // a part of it, whatever the case
 	PathPrefix  string
-	Since       time.Time // and later
-	Until       time.Time // and before
+	RequestID   string
+	Scope       postern.Scope // that let the call through, or that it lacked
+	Since       time.Time     // and later
+	Until       time.Time     // and before
 }
 
 // where is a growing condition with its arguments.
@@ -57,10 +59,31 @@ func (w *where) and(cond string, args ...any) {
 type test struct {
 	*Filter
 	agent, path string
+	request     requestTest
+}
+
+// requestTest tells whether a call has a request ID, without making a text of each.
+type requestTest struct {
+	text string
+	id   [16]byte
+	uuid bool
+}
+
+func (r *requestTest) is(c *call) bool {
+	if c.uuid != r.uuid {
+		return false
+	}
+	if r.uuid {
+		return string(c.request) == string(r.id[:])
+	}
+	return string(c.request) == r.text
 }
 
 func (f *Filter) test() *test {
-	return &test{f, strings.ToLower(printable(f.UserAgent)), printable(f.PathPrefix)}
+	t := &test{Filter: f, agent: strings.ToLower(printable(f.UserAgent)), path: printable(f.PathPrefix)}
+	t.request.text = f.RequestID
+	t.request.id, t.request.uuid = parseUUID(f.RequestID)
+	return t
 }
 
 // shape reports whether calls of a shape pass, if their path does.
@@ -78,10 +101,21 @@ func (t *test) shape(f *shape) bool {
 		t.Door != "" && f.door != t.Door,
 		t.NotDoor != "" && f.door == t.NotDoor,
 		t.IP != "" && f.ip != t.IP,
+		t.Scope != "" && !names(f.scopes(), string(t.Scope)),
 		t.agent != "" && !strings.Contains(strings.ToLower(f.agent), t.agent):
 		return false
 	}
 	return true
+}
+
+// names reports whether a list of scopes, with blanks between, has one.
+func names(list, scope string) bool {
+	for name := range strings.FieldsSeq(list) {
+		if name == scope {
+			return true
+		}
+	}
+	return false
 }
 
 // pass calls fn with the calls of a block that pass. Where no shape of the block
@@ -97,7 +131,7 @@ func (t *test) pass(u *unpacked, fn func(c *call)) error {
 		return nil
 	}
 	return u.each(func(c *call) {
-		if shapes[c.shape] && strings.HasPrefix(c.path, t.path) {
+		if shapes[c.shape] && strings.HasPrefix(c.path, t.path) && (t.RequestID == "" || t.request.is(c)) {
 			fn(c)
 		}
 	})

@@ -28,12 +28,14 @@ var pruneSteps = []struct {
 	calls bool
 	query string
 }{
-	{false, `delete from activity_hours where (account_id, key_id, hour, generation, upstream, operation, allowed, reason, status_class) in (
-		select account_id, key_id, hour, generation, upstream, operation, allowed, reason, status_class from activity_hours where hour < $1 order by hour limit $2)`},
+	{false, `delete from activity_hours where (account_id, key_id, hour, generation, upstream, operation, scopes, allowed, reason, status) in (
+		select account_id, key_id, hour, generation, upstream, operation, scopes, allowed, reason, status from activity_hours where hour < $1 order by hour limit $2)`},
 	{false, `delete from activity_callers where (account_id, key_id, hour, generation, ip, user_agent) in (
 		select account_id, key_id, hour, generation, ip, user_agent from activity_callers where hour < $1 order by hour limit $2)`},
 	{false, `delete from activity_uses where (account_id, key_id, generation) in (
 		select account_id, key_id, generation from activity_uses where at < $1 order by at limit $2)`},
+	{false, `delete from activity_scopes where (account_id, key_id, scope, allowed) in (
+		select account_id, key_id, scope, allowed from activity_scopes where at < $1 order by at limit $2)`},
 	{false, `delete from activity_days where (account_id, day_start) in (
 		select account_id, day_start from activity_days where day_start < $1 order by day_start limit $2)`},
 	{false, `delete from activity_strangers where (hour, network, reason, door) in (

@@ -25,8 +25,9 @@ func (l *Log) recordOf(text string, s *slot, at postern.Micros) record {
 		t, text = text[:n], text[n:]
 		return t
 	}
-	method, path, agent, request, missing := take(s.method), take(s.path), take(s.agent), take(s.request), take(s.missing)
-	f := l.facts.of(l.cfg.Brand, s, method, agent, missing)
+	method, path, agent, request := take(s.method), take(s.path), take(s.agent), take(s.request)
+	missing, used := take(s.missing), take(s.used)
+	f := l.facts.of(l.cfg.Brand, s, method, agent, missing, used)
 	return record{at: at, facts: f, duration: max(0, s.duration.Microseconds()),
 		bytesIn: max(0, s.bytesIn), bytesOut: max(0, s.bytesOut),
 		path: f.path(l.cfg.Brand, path, s.operation), request: clean(l.cfg.Brand, request, maxRequest)}

@@ -44,8 +44,8 @@ func (l *Log) Summary(ctx context.Context, s Subject, since, until time.Time) (*
 	parts, err := collect(ctx, l, func(rows *sql.Rows, p *part) error {
 		defer p.t.done()
 		return rows.Scan(append([]any{&p.upstream, &p.operation, &p.reason, &p.class}, p.t.targets()...)...)
-	}, `select upstream, operation, reason, status_class, `+totalColumns+` from activity_hours where `+w.text.String()+`
-		group by upstream, operation, reason, status_class order by upstream, operation, reason, status_class`, w.args...)
+	}, `select upstream, operation, reason, status / 100 as class, `+totalColumns+` from activity_hours where `+w.text.String()+`
+		group by 1, 2, 3, 4 order by 1, 2, 3, 4`, w.args...)
 	if err != nil {
 		return nil, fmt.Errorf("activity: summary: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"postern.dev/postern"
 )
@@ -22,9 +23,10 @@ type (
 		generation int64
 		upstream   postern.UpstreamID
 		operation  string
+		scopes     string // what was needed
 		allowed    bool
 		reason     postern.Reason
-		class      int64
+		status     int64
 	}
 	hourSum struct{ calls, errors, duration, maxDuration, bytesIn, bytesOut int64 }
 
@@ -37,6 +39,14 @@ type (
 		first  postern.Micros
 		latest *cell
 		calls  int64
+	}
+
+	// scopeKey is of one scope that calls needed: that let them through, or that they lacked.
+	scopeKey struct {
+		account postern.AccountID
+		key     postern.KeyID
+		scope   string
+		allowed bool
 	}
 
 	callerKey struct {
@@ -85,13 +95,14 @@ type sums struct {
 	calls     int64 // of accounts, which get numbers
 	hours     map[hourKey]*hourSum
 	uses      map[useKey]*useSum
+	scopes    map[scopeKey]*useSum
 	callers   map[callerKey]*callerSum
 	days      map[dayKey]int64
 	strangers map[strangerKey]*strangerSum
 }
 
 func (l *Log) sum(records []record) *sums {
-	s := &sums{hours: map[hourKey]*hourSum{}, uses: map[useKey]*useSum{}, callers: map[callerKey]*callerSum{},
+	s := &sums{hours: map[hourKey]*hourSum{}, uses: map[useKey]*useSum{}, scopes: map[scopeKey]*useSum{}, callers: map[callerKey]*callerSum{},
 		days: map[dayKey]int64{}, strangers: map[strangerKey]*strangerSum{}}
 	for i := range records {
 		s.add(i, &records[i])
@@ -103,6 +114,7 @@ func (l *Log) sum(records []record) *sums {
 		}
 		s.calls += c.calls
 		s.addHour(c)
+		s.addScopes(c)
 		l.addCaller(s, c)
 		if c.facts.allowed {
 			s.addUse(c)
@@ -147,7 +159,7 @@ func in[K comparable, V any](m map[K]*V, k K) *V {
 
 func (s *sums) addHour(c *cell) {
 	f := c.facts
-	h := in(s.hours, hourKey{f.account, f.key, c.hour, f.generation, f.upstream, f.operation, f.allowed, f.reason, int64(f.status / 100)})
+	h := in(s.hours, hourKey{f.account, f.key, c.hour, f.generation, f.upstream, f.operation, f.scopes(), f.allowed, f.reason, int64(f.status)})
 	h.calls += c.calls
 	h.errors += c.errors
 	h.duration += c.duration
@@ -161,7 +173,20 @@ func (s *sums) addUse(c *cell) {
 	if f.key == "" {
 		return
 	}
-	u := in(s.uses, useKey{f.account, f.key, f.generation})
+	in(s.uses, useKey{f.account, f.key, f.generation}).add(c)
+}
+
+func (s *sums) addScopes(c *cell) {
+	f := c.facts
+	if f.key == "" {
+		return
+	}
+	for name := range strings.FieldsSeq(f.scopes()) {
+		in(s.scopes, scopeKey{f.account, f.key, name, f.allowed}).add(c)
+	}
+}
+
+func (u *useSum) add(c *cell) {
 	if u.latest == nil || c.first < u.first {
 		u.first = c.first
 	}
@@ -217,9 +242,9 @@ func (l *Log) addStranger(s *sums, c *cell) {
 
 var (
 	hoursTable = table{name: "activity_hours",
-		columns: `account_id, key_id, hour, generation, upstream, operation, allowed, reason, status_class,
+		columns: `account_id, key_id, hour, generation, upstream, operation, scopes, allowed, reason, status,
 			calls, errors, duration, max_duration, bytes_in, bytes_out`,
-		conflict: `on conflict (account_id, key_id, hour, generation, upstream, operation, allowed, reason, status_class)
+		conflict: `on conflict (account_id, key_id, hour, generation, upstream, operation, scopes, allowed, reason, status)
 			do update set calls = activity_hours.calls + excluded.calls, errors = activity_hours.errors + excluded.errors,
 			duration = activity_hours.duration + excluded.duration,
 			max_duration = case when excluded.max_duration > activity_hours.max_duration then excluded.max_duration else activity_hours.max_duration end,
@@ -234,6 +259,16 @@ var (
 			upstream = case when excluded.at >= activity_uses.at then excluded.upstream else activity_uses.upstream end,
 			operation = case when excluded.at >= activity_uses.at then excluded.operation else activity_uses.operation end,
 			at = case when excluded.at >= activity_uses.at then excluded.at else activity_uses.at end`}
+	scopesTable = table{name: "activity_scopes",
+		columns: `account_id, key_id, scope, allowed, first_at, at, generation, ip, user_agent, upstream, operation, calls`,
+		conflict: `on conflict (account_id, key_id, scope, allowed) do update set calls = activity_scopes.calls + excluded.calls,
+			first_at = case when excluded.first_at < activity_scopes.first_at then excluded.first_at else activity_scopes.first_at end,
+			generation = case when excluded.at >= activity_scopes.at then excluded.generation else activity_scopes.generation end,
+			ip = case when excluded.at >= activity_scopes.at then excluded.ip else activity_scopes.ip end,
+			user_agent = case when excluded.at >= activity_scopes.at then excluded.user_agent else activity_scopes.user_agent end,
+			upstream = case when excluded.at >= activity_scopes.at then excluded.upstream else activity_scopes.upstream end,
+			operation = case when excluded.at >= activity_scopes.at then excluded.operation else activity_scopes.operation end,
+			at = case when excluded.at >= activity_scopes.at then excluded.at else activity_scopes.at end`}
 	callersTable = table{name: "activity_callers",
 		columns: `account_id, key_id, hour, generation, ip, user_agent, first_at, last_at, calls, refused`,
 		conflict: `on conflict (account_id, key_id, hour, generation, ip, user_agent)
@@ -248,14 +283,14 @@ var (
 )
 
 func (l *Log) insertSums(ctx context.Context, tx *sql.Tx, s *sums) error {
-	var hours, uses, callers, days, strangers []any
+	var hours, uses, scopes, callers, days, strangers []any
 	// In the order of the key: neighbours lie on the same pages.
 	for _, k := range slices.SortedFunc(maps.Keys(s.hours), func(a, b hourKey) int {
 		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.key, b.key), cmp.Compare(a.hour, b.hour), cmp.Compare(a.operation, b.operation))
 	}) {
 		v := s.hours[k]
 		hours = append(hours, string(k.account), string(k.key), int64(k.hour), k.generation, string(k.upstream), k.operation,
-			bit(k.allowed), k.reason.String(), k.class, v.calls, v.errors, v.duration, v.maxDuration, v.bytesIn, v.bytesOut)
+			k.scopes, bit(k.allowed), k.reason.String(), k.status, v.calls, v.errors, v.duration, v.maxDuration, v.bytesIn, v.bytesOut)
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(s.uses), func(a, b useKey) int {
 		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.key, b.key))
@@ -264,6 +299,14 @@ func (l *Log) insertSums(ctx context.Context, tx *sql.Tx, s *sums) error {
 		f := v.latest.facts
 		uses = append(uses, string(k.account), string(k.key), k.generation, int64(v.first), int64(v.latest.last), f.ip,
 			f.agent, string(f.upstream), f.operation, v.calls)
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(s.scopes), func(a, b scopeKey) int {
+		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.key, b.key), cmp.Compare(a.scope, b.scope))
+	}) {
+		v := s.scopes[k]
+		f := v.latest.facts
+		scopes = append(scopes, string(k.account), string(k.key), k.scope, bit(k.allowed), int64(v.first), int64(v.latest.last),
+			f.generation, f.ip, f.agent, string(f.upstream), f.operation, v.calls)
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(s.callers), func(a, b callerKey) int {
 		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.key, b.key), cmp.Compare(a.hour, b.hour))
@@ -281,7 +324,7 @@ func (l *Log) insertSums(ctx context.Context, tx *sql.Tx, s *sums) error {
 	for _, in := range []struct {
 		t    *table
 		args []any
-	}{{&hoursTable, hours}, {&usesTable, uses}, {&callersTable, callers}, {&daysTable, days}, {&strangersTable, strangers}} {
+	}{{&hoursTable, hours}, {&usesTable, uses}, {&scopesTable, scopes}, {&callersTable, callers}, {&daysTable, days}, {&strangersTable, strangers}} {
 		if err := in.t.insert(ctx, tx, l.pool.Engine, in.args); err != nil {
 			return fmt.Errorf("add to %s: %w", in.t.name, err)
 		}

@@ -170,7 +170,7 @@ func (u *unpacked) readShapes(n int) bool {
 		f.member, f.upstream = postern.MemberID(next()), postern.UpstreamID(next())
 		f.operation, f.method = next(), next()
 		f.reason, _ = postern.ParseReason(next())
-		f.missing, f.door, f.ip, f.agent = next(), next(), next(), next()
+		f.missing, f.used, f.door, f.ip, f.agent = next(), next(), next(), next(), next()
 		f.generation = r.positive()
 		status := r.uvarint()
 		f.status, f.allowed = int(status>>1&math.MaxUint16), status&1 == 1
@@ -234,7 +234,7 @@ func (u *unpacked) show(c *call) *postern.Activity {
 		u.clones[c.shape] = &a
 	}
 	a := *u.clones[c.shape]
-	a.Missing = append([]postern.Scope(nil), a.Missing...)
+	a.Missing, a.Used = append([]postern.Scope(nil), a.Missing...), append([]postern.Scope(nil), a.Used...)
 	a.Seq, a.At, a.Duration = c.seq, c.at.Time(), time.Duration(c.duration)*time.Microsecond
 	a.BytesIn, a.BytesOut, a.Path, a.RequestID = c.in, c.out, strings.Clone(c.path), c.id()
 	return &a

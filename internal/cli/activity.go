@@ -43,6 +43,8 @@ you ask for them with --own or --door api.`,
 	f.Bool("own", false, "show calls to Postern's own API too")
 	f.String("ip", "", "only calls from this address")
 	f.String("user-agent", "", "only calls whose User-Agent has this in it")
+	f.String("request", "", "only the call with this request id")
+	f.String("scope", "", "only calls that needed this scope: that it let through, or that lacked it")
 	f.String("since", "", "only calls since: a span (24h), a day or a time")
 	f.String("until", "", "only calls before: a span ago, a day or a time")
 	_ = cmd.RegisterFlagCompletionFunc("key", a.completeKeyFlag)
@@ -100,7 +102,7 @@ func (c *call) follow(q client.ActivityQuery, names *keyNames) error {
 func (c *call) activityQuery() (q client.ActivityQuery, err error) {
 	q = client.ActivityQuery{Generation: int64(c.number("generation")), Upstream: c.str("upstream"), Operation: c.str("operation"),
 		Method: strings.ToUpper(c.str("method")), Reason: c.str("reason"), Door: c.str("door"), IP: c.str("ip"),
-		UserAgent: c.str("user-agent"), PathPrefix: c.str("path")}
+		UserAgent: c.str("user-agent"), PathPrefix: c.str("path"), RequestID: c.str("request"), Scope: c.str("scope")}
 	if q.Door == "" && !c.on("own") {
 		q.NotDoor = postern.DoorAPI
 	}

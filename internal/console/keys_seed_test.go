@@ -82,8 +82,8 @@ func rollUp(t testing.TB, w *world, ids []postern.KeyID, calls int) {
 	per := max(1, calls/len(ids)/112)
 	hour := int64(time.Hour / time.Microsecond)
 	first := int64(postern.ToMicros(t0)) / hour * hour
-	ins, err := tx.Prepare(`insert into activity_hours (account_id, key_id, hour, generation, upstream, operation, allowed, reason, status_class, calls, errors, duration, max_duration, bytes_in, bytes_out)
-		values (?, ?, ?, 1, 'crm', 'listDeals', 1, 'allowed', 2, ?, 0, 1000, 100, 0, 0)`)
+	ins, err := tx.Prepare(`insert into activity_hours (account_id, key_id, hour, generation, upstream, operation, allowed, reason, status, calls, errors, duration, max_duration, bytes_in, bytes_out)
+		values (?, ?, ?, 1, 'crm', 'listDeals', 1, 'allowed', 200, ?, 0, 1000, 100, 0, 0)`)
 	if err != nil {
 		t.Fatal(err)
 	}

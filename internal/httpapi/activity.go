@@ -32,6 +32,8 @@ type listActivityInput struct {
 	IP          string    `query:"ip" maxLength:"64"`
 	UserAgent   string    `query:"userAgent" maxLength:"300" doc:"A part of it, whatever the case."`
 	PathPrefix  string    `query:"pathPrefix" maxLength:"1000"`
+	RequestID   string    `query:"requestId" maxLength:"128"`
+	Scope       string    `query:"scope" maxLength:"200" doc:"That let the call through, or that it lacked."`
 	Since       time.Time `query:"since"`
 	Until       time.Time `query:"until"`
 	Follow      bool      `query:"follow" doc:"Waits for what happens from now on, or from after the cursor, oldest first."`
@@ -114,7 +116,7 @@ func (in *listActivityInput) wait() (time.Duration, error) {
 func (in *listActivityInput) filter(a postern.AccountID) (activity.Filter, error) {
 	f := activity.Filter{Account: a, Key: postern.KeyID(in.Key), Generation: in.Generation, Upstream: postern.UpstreamID(in.Upstream),
 		Operation: in.Operation, Method: in.Method, Status: in.Status, StatusClass: in.StatusClass, Door: in.Door, NotDoor: in.NotDoor, IP: in.IP,
-		UserAgent: in.UserAgent, PathPrefix: in.PathPrefix, Since: in.Since.UTC(), Until: in.Until.UTC()}
+		UserAgent: in.UserAgent, PathPrefix: in.PathPrefix, RequestID: in.RequestID, Scope: postern.Scope(in.Scope), Since: in.Since.UTC(), Until: in.Until.UTC()}
 	if in.Since.IsZero() {
 		f.Since = time.Time{}
 	}
@@ -148,6 +150,9 @@ func callJSON(a *postern.Activity) api.Call {
 		IP: a.IP, UserAgent: a.UserAgent, RequestID: a.RequestID}
 	if len(a.Missing) > 0 {
 		c.MissingScopes = list[string](a.Missing)
+	}
+	if len(a.Used) > 0 {
+		c.UsedScopes = list[string](a.Used)
 	}
 	return c
 }

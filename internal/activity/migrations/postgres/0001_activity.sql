@@ -48,16 +48,17 @@ create table activity_hours (
 	generation   bigint not null,
 	upstream     text not null,
 	operation    text not null,
+	scopes       text not null default '', -- what was needed: what let the call through, or what it lacked
 	allowed      bigint not null check (allowed in (0, 1)),
 	reason       text not null,
-	status_class bigint not null,
+	status       bigint not null,
 	calls        bigint not null,
 	errors       bigint not null,
 	duration     bigint not null,
 	max_duration bigint not null,
 	bytes_in     bigint not null,
 	bytes_out    bigint not null,
-	primary key (account_id, key_id, hour, generation, upstream, operation, allowed, reason, status_class)
+	primary key (account_id, key_id, hour, generation, upstream, operation, scopes, allowed, reason, status)
 );
 create index activity_hours_account on activity_hours (account_id, hour);
 create index activity_hours_hour on activity_hours (hour);
@@ -78,6 +79,25 @@ create table activity_uses (
 );
 create index activity_uses_account on activity_uses (account_id, at, key_id);
 create index activity_uses_at on activity_uses (at);
+
+-- The first and the latest call of each key that needed a scope: allowed ones that it let through, and refused
+-- ones that lacked it.
+create table activity_scopes (
+	account_id text not null,
+	key_id     text not null,
+	scope      text not null,
+	allowed    bigint not null check (allowed in (0, 1)),
+	first_at   bigint not null,
+	at         bigint not null,
+	generation bigint not null,
+	ip         text not null,
+	user_agent text not null,
+	upstream   text not null,
+	operation  text not null,
+	calls      bigint not null,
+	primary key (account_id, key_id, scope, allowed)
+);
+create index activity_scopes_at on activity_scopes (at);
 
 -- Who calls with each secret, by hour. Address and user agent are empty for those beyond the bound.
 create table activity_callers (

@@ -48,16 +48,17 @@ create table activity_hours (
 	generation   integer not null,
 	upstream     text not null,
 	operation    text not null,
+	scopes       text not null default '', -- what was needed: what let the call through, or what it lacked
 	allowed      integer not null check (allowed in (0, 1)),
 	reason       text not null,
-	status_class integer not null,
+	status       integer not null,
 	calls        integer not null,
 	errors       integer not null,
 	duration     integer not null,
 	max_duration integer not null,
 	bytes_in     integer not null,
 	bytes_out    integer not null,
-	primary key (account_id, key_id, hour, generation, upstream, operation, allowed, reason, status_class)
+	primary key (account_id, key_id, hour, generation, upstream, operation, scopes, allowed, reason, status)
 ) strict, without rowid;
 create index activity_hours_account on activity_hours (account_id, hour);
 create index activity_hours_hour on activity_hours (hour);
@@ -78,6 +79,25 @@ create table activity_uses (
 ) strict, without rowid;
 create index activity_uses_account on activity_uses (account_id, at, key_id);
 create index activity_uses_at on activity_uses (at);
+
+-- The first and the latest call of each key that needed a scope: allowed ones that it let through, and refused
+-- ones that lacked it.
+create table activity_scopes (
+	account_id text not null,
+	key_id     text not null,
+	scope      text not null,
+	allowed    integer not null check (allowed in (0, 1)),
+	first_at   integer not null,
+	at         integer not null,
+	generation integer not null,
+	ip         text not null,
+	user_agent text not null,
+	upstream   text not null,
+	operation  text not null,
+	calls      integer not null,
+	primary key (account_id, key_id, scope, allowed)
+) strict, without rowid;
+create index activity_scopes_at on activity_scopes (at);
 
 -- Who calls with each secret, by hour. Address and user agent are empty for those beyond the bound.
 create table activity_callers (

@@ -39,6 +39,14 @@ func (kr *Keyring) ExtendRotation(ctx context.Context, by postern.Actor, id post
 		if err := contain(m, rec.Row.Scopes, known, "let this key's old secret work for longer"); err != nil {
 			return err
 		}
+		plan, err := c.Rotation(ctx, by.AccountID, id)
+		if err != nil {
+			return err
+		}
+		if holds(plan, &rec.Key) {
+			made.Key = rec.Key
+			return c.extendHold(rec, plan, more)
+		}
 		if done, err := extended(ctx, c, &rec.Key); err != nil {
 			return err
 		} else if done {
@@ -53,6 +61,12 @@ func (kr *Keyring) ExtendRotation(ctx context.Context, by postern.Actor, id post
 			return postern.Errorf(postern.CodeConflict, "The old secret of %q works until the key itself ends. Give the key a later expiry first.", rec.Key.Name)
 		}
 		rec.Row.PreviousUntil = end
+		if plan != nil {
+			plan.Deadline, plan.Latest = end, end
+			if err := c.PutRotation(ctx, plan); err != nil {
+				return err
+			}
+		}
 		return c.save(rec, facts, actExtend, &made)
 	})
 	return made, err

@@ -20,6 +20,8 @@ type NewKey struct {
 	NotBefore   time.Time
 	ExpiresAt   time.Time
 	Rate        postern.Rate
+	// Canary is a key that nobody should ever use: every call with it is told of.
+	Canary bool
 	// Idempotency is the caller's Idempotency-Key; empty for none.
 	Idempotency string
 }
@@ -116,7 +118,7 @@ func (c *change) draft(in NewKey, known *scopeSet) (*store.KeyRecord, error) {
 	rec := &store.KeyRecord{}
 	rec.Row = postern.CredentialRow{Key: postern.NewKeyID(), AccountID: c.by.AccountID, Kind: postern.KindServiceKey, Scopes: scopes,
 		Networks: nets, NotBefore: whole(in.NotBefore), ExpiresAt: whole(in.ExpiresAt), Rate: in.Rate, Revision: 1}
-	rec.Key = postern.ServiceKey{Name: name, Description: about, TeamID: in.TeamID, MadeBy: c.by.MemberID, CreatedAt: c.now, UpdatedAt: c.now}
+	rec.Key = postern.ServiceKey{Name: name, Description: about, TeamID: in.TeamID, MadeBy: c.by.MemberID, Canary: in.Canary, CreatedAt: c.now, UpdatedAt: c.now}
 	return rec, nil
 }
 
@@ -204,6 +206,9 @@ func keyFacts(k *postern.ServiceKey) map[string]any {
 	m := map[string]any{"name": k.Name, "scopes": k.Scopes, "generation": k.Current.Generation, "secretEndsIn": k.Current.LastFour}
 	if k.Description != "" {
 		m["description"] = k.Description
+	}
+	if k.Canary {
+		m["canary"] = true
 	}
 	if len(k.Networks) > 0 {
 		m["networks"] = k.Networks

@@ -15,6 +15,12 @@ type Rotation struct {
 	// Replace starts again where a rotation is pending: the pending successor is
 	// voided, and the secret before it stays the previous one.
 	Replace bool
+	// Ends says how it ends; empty is at the deadline that Grace sets.
+	Ends postern.RotationEnd
+	// Idle is how long the old secret must be silent to count as unused, where Ends asks; 0 is postern.DefaultIdle.
+	Idle time.Duration
+	// Hold is how long the old secret works at most where Ends is EndHold; 0 is postern.MaxGrace.
+	Hold time.Duration
 	// Idempotency is the caller's Idempotency-Key; empty for none.
 	Idempotency string
 	IfRevision  int64
@@ -38,7 +44,10 @@ func (kr *Keyring) RotateKey(ctx context.Context, by postern.Actor, id postern.K
 		if in.Grace < 0 || in.Grace > postern.MaxGrace {
 			return postern.Invalidf("grace", "The grace period is from 0s to %dh.", int(postern.MaxGrace.Hours()))
 		}
-		done, again, err := c.idempotent(in.Idempotency, "service_key.rotate "+string(id), []any{in.Grace, in.Replace})
+		if err := in.checkEnd(); err != nil {
+			return err
+		}
+		done, again, err := c.idempotent(in.Idempotency, "service_key.rotate "+string(id), []any{in.Grace, in.Replace, in.Ends, in.Idle, in.Hold})
 		if err != nil {
 			return err
 		}
@@ -80,16 +89,22 @@ func (kr *Keyring) RotateKey(ctx context.Context, by postern.Actor, id postern.K
 				rec.Key.Name, rec.Row.PreviousUntil.UTC().Format(time.RFC3339))
 		case pending:
 			note = "A pending rotation was replaced: its successor was voided."
-			rec.Row.PreviousUntil, rec.Row.PreviousEnded = c.graceEnd(rec, in.Grace), in.Grace == 0
+			rec.Row.PreviousUntil, rec.Row.PreviousEnded = c.graceEnd(rec, in.longest()), in.Grace == 0
 		default:
 			rec.Row.Previous, rec.Key.Previous = rec.Row.Current, rec.Key.Current
-			rec.Row.PreviousUntil, rec.Row.PreviousEnded = c.graceEnd(rec, in.Grace), in.Grace == 0
+			rec.Row.PreviousUntil, rec.Row.PreviousEnded = c.graceEnd(rec, in.longest()), in.Grace == 0
+		}
+		plan := func(*postern.AuditEntry) {}
+		if again == nil {
+			if plan, err = c.plan(rec, in); err != nil {
+				return err
+			}
 		}
 		made.Secret = c.newSecret(rec, gen)
 		if err := done(string(id), rec.Row.Current.Generation); err != nil {
 			return err
 		}
-		return c.save(rec, facts, "service_key.rotate", &made, because(note))
+		return c.save(rec, facts, "service_key.rotate", &made, because(note), plan)
 	})
 	if err != nil {
 		made.Secret = postern.Secret{}
@@ -164,6 +179,9 @@ func (kr *Keyring) endRotation(ctx context.Context, by postern.Actor, id postern
 		}
 		facts := keyFacts(&rec.Key)
 		end(c, rec)
+		if err := c.DropRotation(ctx, id); err != nil {
+			return err
+		}
 		return c.save(rec, facts, action, &made)
 	})
 	return made, err

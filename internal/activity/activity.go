@@ -51,6 +51,8 @@ type Config struct {
 	KeepCalls, KeepTotals time.Duration
 	// DayStart is when the day began that a time is in, for an account's daily limit: midnight UTC unless set.
 	DayStart func(postern.AccountID, postern.Micros) postern.Micros
+	// Seen is told of each batch once it is written, by what its calls have in common. It must not block. May be nil.
+	Seen func([]Seen)
 }
 
 func (c *Config) fill() {

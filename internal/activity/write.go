@@ -49,6 +49,7 @@ func (l *Log) write(ctx context.Context, records []record) error {
 		}
 	}
 	l.grown.tell()
+	l.tellSeen(sums)
 	return nil
 }
 

@@ -2,7 +2,6 @@ package console
 
 import (
 	"cmp"
-	"context"
 	"net/http"
 	"slices"
 	"strconv"
@@ -362,10 +361,8 @@ func (c *Console) memberPage(v *visit, f *form) (*memberView, error) {
 		}
 		p.Rights.Member = true
 	}
-	if m.Role.ID == postern.RoleSuperAdmin && m.Scopes == nil {
-		if p.LastOne, err = c.lastSuperAdmin(ctx, &m); err != nil {
-			return nil, err
-		}
+	if p.LastOne, err = c.kr.LastSuperAdmin(ctx, v.by, m.ID); err != nil {
+		return nil, err
 	}
 	if v.can(postern.PermKeysRead) {
 		keys, err := c.cfg.DB.KeysMadeBy(ctx, v.by.AccountID, m.ID)
@@ -388,12 +385,6 @@ func (c *Console) memberPage(v *visit, f *form) (*memberView, error) {
 		}
 	}
 	return p, nil
-}
-
-// lastSuperAdmin reports whether nobody else in the account is a super admin.
-func (c *Console) lastSuperAdmin(ctx context.Context, m *postern.Member) (bool, error) {
-	all, err := c.cfg.DB.RoleMembers(ctx, m.AccountID, postern.RoleSuperAdmin)
-	return !slices.ContainsFunc(all, func(o postern.Member) bool { return o.ID != m.ID && o.Scopes == nil && !o.Altered }), err
 }
 
 func (c *Console) showMember(v *visit) error {

@@ -131,6 +131,9 @@ func TestRemoveMember(t *testing.T) {
 		me := "/settings/members/" + string(w.super.MemberID)
 		b.get(me).want(200, "This is the account’s last super admin.").not("Remove…")
 		b.get(me+"/remove").want(200, "can’t be removed").not("Remove them")
+		// One who was invited and never came in can't take over.
+		w.member("other@example.com", "Oth Er", postern.RoleSuperAdmin)
+		b.get(me).want(200, "This is the account’s last super admin.").not("Remove…")
 		b.post(me+"/remove").want(409, "last super admin")
 		b.post(me, "name", "Maya", "role", "viewer", "holds", "role").want(422, "last super admin")
 

@@ -349,28 +349,61 @@ func (c *change) otherSuperAdmin(a postern.AccountID, but postern.MemberID) erro
 	if err != nil {
 		return err
 	}
-	for _, m := range all {
-		if m.ID == but || !superAdmin(&m) {
-			continue
-		}
-		if in, err := c.canComeIn(&m); err != nil || in {
-			return err
-		}
+	other, err := anotherSuperAdmin(c.ctx, c, all, but, c.now)
+	if err != nil || other {
+		return err
 	}
 	return postern.Errorf(postern.CodeConflict, "This is the account's last super admin who can sign in. Make someone else a super admin first; an invitation counts once it is accepted.")
 }
 
+// waysReader reads how members can come in: a transaction or the database itself.
+type waysReader interface {
+	MemberWays(ctx context.Context, a postern.AccountID, only postern.MemberID) (map[postern.MemberID]store.MemberWays, error)
+	PersonalKeys(ctx context.Context, a postern.AccountID, m postern.MemberID) ([]store.PersonalKey, error)
+}
+
+// anotherSuperAdmin reports whether one of some members is a super admin who can come in, but for one of them.
+func anotherSuperAdmin(ctx context.Context, q waysReader, all []postern.Member, but postern.MemberID, now time.Time) (bool, error) {
+	for i := range all {
+		m := &all[i]
+		if m.ID == but || !superAdmin(m) {
+			continue
+		}
+		if in, err := canComeIn(ctx, q, m, now); err != nil || in {
+			return in, err
+		}
+	}
+	return false, nil
+}
+
+// LastSuperAdmin reports whether a member is the account's last super admin who can
+// come in, so that nobody can remove them or take that from them.
+func (kr *Keyring) LastSuperAdmin(ctx context.Context, by postern.Actor, id postern.MemberID) (bool, error) {
+	if err := kr.reader(ctx, by, postern.PermMembersRead); err != nil {
+		return false, err
+	}
+	all, err := kr.db.RoleMembers(ctx, by.AccountID, postern.RoleSuperAdmin)
+	if err != nil {
+		return false, err
+	}
+	if !slices.ContainsFunc(all, func(m postern.Member) bool { return m.ID == id && superAdmin(&m) }) {
+		return false, nil
+	}
+	other, err := anotherSuperAdmin(ctx, kr.db, all, id, kr.now())
+	return !other && err == nil, err
+}
+
 // canComeIn reports whether a member has a way in that works now.
-func (c *change) canComeIn(m *postern.Member) (bool, error) {
-	ways, err := c.MemberWays(c.ctx, m.AccountID, m.ID)
+func canComeIn(ctx context.Context, q waysReader, m *postern.Member, now time.Time) (bool, error) {
+	ways, err := q.MemberWays(ctx, m.AccountID, m.ID)
 	if err != nil {
 		return false, err
 	}
 	if w := ways[m.ID]; w.Password || w.Passkeys > 0 || w.Identities > 0 {
 		return true, nil
 	}
-	keys, err := c.PersonalKeys(c.ctx, m.AccountID, m.ID)
-	live := func(k store.PersonalKey) bool { return k.ExpiresAt.IsZero() || c.now.Before(k.ExpiresAt) }
+	keys, err := q.PersonalKeys(ctx, m.AccountID, m.ID)
+	live := func(k store.PersonalKey) bool { return k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt) }
 	return slices.ContainsFunc(keys, live), err
 }
 

@@ -51,6 +51,7 @@ var auditActions = []struct{ id, words string }{
 	{"password.set", "set a password"}, {"password.remove", "removed a password"}, {"passkey.add", "added a passkey"}, {"passkey.rename", "renamed a passkey"}, {"passkey.remove", "removed a passkey"},
 	{"totp.add", "added an authenticator app"}, {"totp.remove", "removed an authenticator app"}, {"recovery.new", "made new recovery codes"},
 	{"identity.add", "linked single sign-on"}, {"identity.remove", "unlinked single sign-on"},
+	{"service_key.export", "downloaded the list of keys"}, {"service_key.callers.export", "downloaded who calls with a key"},
 	{"activity.export", "downloaded activity"}, {"audit.export", "downloaded the audit log"}, {"console.visit", "opened a page"},
 }
 

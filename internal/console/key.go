@@ -666,11 +666,18 @@ func (c *Console) downloadAddresses(v *visit) error {
 	if err != nil {
 		return err
 	}
-	table := [][]string{{"address", "client", "calls", "refused", "first_seen", "last_seen", "new"}}
-	for _, r := range rows {
-		table = append(table, []string{r.IP, r.Agent, fmt.Sprint(r.Calls), fmt.Sprint(r.Refused), stamp(r.First), stamp(r.Last), fmt.Sprint(r.New)})
+	// The key itself is not changed, so the entry is no part of its history.
+	e := v.by.Entry(v.now, "service_key.callers.export", "callers")
+	e.Name, e.After = k.Name, map[string]any{"format": "csv", "key": string(k.ID), "rows": len(rows)}
+	out, err := v.beginExport(e, "addresses-of-"+string(k.ID), "csv")
+	if err != nil || out == nil {
+		return err
 	}
-	return v.csv("addresses-of-"+string(k.ID), table)
+	out.row([]string{"address", "client", "calls", "refused", "first_seen", "last_seen", "new"})
+	for _, r := range rows {
+		out.row([]string{r.IP, r.Agent, fmt.Sprint(r.Calls), fmt.Sprint(r.Refused), stamp(r.First), stamp(r.Last), fmt.Sprint(r.New)})
+	}
+	return out.end()
 }
 
 // receiptView says where the latest change of a key is in force.

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"encoding/csv"
 	"net/http"
 
 	"postern.dev/postern"
@@ -115,21 +114,6 @@ func (c *Console) deleteKey(v *visit) error {
 		said += " Its calls are refused for good. " + c.receipt(v, made.Seq).Said()
 	}
 	return v.done("/keys", said)
-}
-
-// csv answers with a file of rows.
-func (v *visit) csv(name string, rows [][]string) error {
-	h := v.w.Header()
-	h.Set("Content-Type", "text/csv; charset=utf-8")
-	h.Set("Content-Disposition", `attachment; filename="`+name+`.csv"`)
-	w := csv.NewWriter(v.w)
-	for _, row := range rows {
-		if err := w.Write(cells(row)); err != nil {
-			return err
-		}
-	}
-	w.Flush()
-	return w.Error()
 }
 
 // lacks are scopes of a key that the reader does not hold: its new secret is not for them to see.

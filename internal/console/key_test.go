@@ -123,6 +123,9 @@ func TestKeyPage(t *testing.T) {
 		b.get("/keys/0000000000000000").want(404)
 		b.get(at(k, "/callers")).want(200, "198.51.100.17", "new")
 		csv := b.get(at(k, "/callers.csv")).want(200, "198.51.100.17,curl/8.5,2,0", "true")
+		if list := must(w.kr.Audit(t.Context(), w.super, store.AuditFilter{Action: "service_key.callers.export"}, 0, 9))(t); len(list) != 1 || list[0].After["key"] != string(k.ID) {
+			t.Errorf("audit entries of the download = %+v, want one that names the key", list)
+		}
 		if got := csv.header.Get("Content-Disposition"); !strings.HasPrefix(got, "attachment") {
 			t.Errorf("the list of addresses is sent as %q", got)
 		}
@@ -453,6 +456,22 @@ func TestRotateLater(t *testing.T) {
 		b.post(at(k, "/rotate/longer"), "more", "7").to(at(k, "/rotate"))
 		b.get(at(k, "/rotate")).want(200, "The old secret now works until Tuesday 1 December").not("Keep it longer")
 		b.post(at(k, "/rotate/longer"), "more", "1").want(422, "kept longer once already")
+
+		// Who may rotate but not see calls is told so, and sees nobody.
+		role := must(w.kr.CreateRole(t.Context(), w.super, keyring.RoleInput{Name: "Rotator", Permissions: []postern.Permission{postern.PermKeysRead, postern.PermKeysWrite}, Grants: postern.Grants{"*"}}))(t)
+		blind := w.login(w.member("bo@example.com", "Bo", role.ID))
+		for _, part := range []string{"/rotate", "/rotate/finish", "/rotate/cancel"} {
+			blind.get(at(k, part)).want(200, "Who uses this key is not shown to you: that needs the See activity permission").not("Airflow", "52.18.4.21", "1 left", "No place", "Nobody used", "place uses")
+		}
+		live = liveAnswer{}
+		if err := json.Unmarshal([]byte(blind.get(at(k, "/rotate/live")).want(200).body), &live); err != nil || len(live.Places) != 0 || live.Lead != "" || live.Left != "" || live.Tone != "" {
+			t.Errorf("live for who sees no calls = %+v, %v", live, err)
+		}
+		still := w.createdKey("still-one", "deals.read").Key
+		w.used(still, w.now().Add(-time.Minute), use{agent: "apache-airflow/2.10", ip: "52.18.4.21"})
+		w.flushed()
+		blind.get(at(still, "/rotate")).want(200, "Who uses this key is not shown to you").not("Airflow", "52.18.4.21", "No place used")
+		blind.post(at(still, "/rotate"), "why", "exposed").want(200, "New secret made.", "Who uses this key is not shown to you").not("Airflow", "52.18.4.21", "No place used", "Nobody called")
 
 		b.get(at(k, "/rotate/finish")).want(200, "Airflow at 52.18.4.21 still uses it.", "Its last call was 10 min ago and the next is due in 50 min. That call will fail. This cannot be undone.", "End it anyway", "Wait")
 		b.post(at(k, "/rotate/finish")).to(at(k, ""))

@@ -3,7 +3,6 @@ package console
 import (
 	"cmp"
 	"context"
-	"encoding/csv"
 	"fmt"
 	"net/http"
 	"slices"
@@ -161,25 +160,36 @@ func (c *Console) bulkView(v *visit, act bulkAct, ids []string, f *form) (*bulkV
 		if why := act.leaves(r.Key, v.now); why != "" {
 			b.Happens, b.Leaves = why, true
 		} else {
-			view.Changing++
-			view.Calls += r.Calls
-			if !r.Used.IsZero() && v.now.Sub(r.Used) < 30*24*time.Hour {
-				view.InUse++
-			}
+			view.counts(v, r)
 		}
 		view.Rows = append(view.Rows, b)
 	}
-	// Deleting what is in use takes typing (console.md section 5, One key).
-	if act == actDelete && view.InUse > 0 {
-		if view.Typed = rows[0].Key.Name; view.Several {
-			view.Typed = "delete " + count(view.Changing, "key", "keys")
-		}
-	}
+	view.asksTyping()
 	return view, nil
 }
 
-// doBulk does to the keys what the dry run said, one by one: one that fails does
-// not keep the others from it.
+// counts takes a key into what would change.
+func (view *bulkView) counts(v *visit, r *keyRow) {
+	view.Changing++
+	view.Calls += r.Calls
+	if !r.Used.IsZero() && v.now.Sub(r.Used) < 30*24*time.Hour {
+		view.InUse++
+	}
+}
+
+// asksTyping: deleting what is in use takes typing (console.md section 5, One key).
+func (view *bulkView) asksTyping() {
+	if view.Act != actDelete || view.InUse == 0 {
+		return
+	}
+	if view.Typed = view.Rows[0].Key.Name; view.Several {
+		view.Typed = "delete " + count(view.Changing, "key", "keys")
+	}
+}
+
+// doBulk does to the keys what the dry run said, one by one: one that is refused
+// does not keep the others from it, and a failure of ours ends it. Either way the
+// page says of each key what became of it.
 func (c *Console) doBulk(act bulkAct) func(*visit) error {
 	return func(v *visit) error {
 		var in struct {
@@ -189,6 +199,9 @@ func (c *Console) doBulk(act bulkAct) func(*visit) error {
 		}
 		f := v.sent()
 		f.decode(&in)
+		if !v.can(act.need()) {
+			return denied(act.need())
+		}
 		if len(in.IDs) > bulkMax {
 			return postern.Errorf(postern.CodeTooLarge, "Choose at most %s keys at once.", num(bulkMax))
 		}
@@ -202,34 +215,92 @@ func (c *Console) doBulk(act bulkAct) func(*visit) error {
 			view.Error = true
 			return v.show(http.StatusUnprocessableEntity, "keys-bulk", view)
 		}
-		done, failed, why := 0, 0, ""
-		for _, r := range view.Rows {
-			if r.Leaves {
-				continue
-			}
-			if err := act.do(v.r.Context(), c.kr, v.by, r.Key.ID); err != nil {
-				if ours(err) {
-					return err
-				}
-				failed, why = failed+1, r.Key.Name+": "+err.Error()
-				continue
-			}
-			done++
+		done, failed, broken := c.bulkEach(v, view)
+		if failed > 0 {
+			return c.bulkPartly(v, view, done, failed, broken)
 		}
 		_, said, _, _ := act.words()
-		text := count(done, "key", "keys") + " " + said + "."
-		if done == 1 && !view.Several {
+		text := count(len(done), "key", "keys") + " " + said + "."
+		if len(done) == 1 && !view.Several {
 			text = view.Rows[0].Key.Name + " is " + said + "."
 		}
-		if failed > 0 {
-			return v.warn(view.Back, text+" "+count(failed, "key", "keys")+" stayed as before. "+why)
-		}
-		if act == actPause && done == 1 {
-			v.setFlash(flash{Kind: "ok", Text: text, LinkText: "Undo", Link: link("/keys/bulk", "action", string(actResume), "id", in.IDs[0])})
+		if act == actPause && len(done) > 0 {
+			v.setFlash(v.undoPause(text, done))
 			return v.redirect(view.Back)
 		}
 		return v.done(view.Back, text)
 	}
+}
+
+// bulkEach does the act to each key that it changes, and notes in the rows what
+// became of them. After a failure of ours the rest is left alone.
+func (c *Console) bulkEach(v *visit, view *bulkView) (done []string, failed int, broken error) {
+	_, said, _, _ := view.Act.words()
+	for i := range view.Rows {
+		r := &view.Rows[i]
+		if r.Leaves {
+			continue
+		}
+		if broken == nil {
+			err := view.Act.do(v.r.Context(), c.kr, v.by, r.Key.ID)
+			if err == nil {
+				done = append(done, string(r.Key.ID))
+				r.Happens, r.Leaves = "Is "+said, true
+				continue
+			}
+			if r.Happens = "Stayed as it was: " + err.Error(); ours(err) {
+				broken, r.Happens = err, "Stayed as it was: something went wrong here. The request has the number "+v.id+"."
+			}
+		} else {
+			r.Happens = "Stayed as it was: not tried, after the failure before it."
+		}
+		failed++
+	}
+	return done, failed, broken
+}
+
+// bulkPartly shows what was done and what wasn't; what wasn't can be tried again.
+func (c *Console) bulkPartly(v *visit, view *bulkView, done []string, failed int, broken error) error {
+	verb, said, _, _ := view.Act.words()
+	status := http.StatusConflict
+	if broken != nil {
+		v.err, status = broken, http.StatusInternalServerError
+	}
+	text := count(len(done), "key", "keys") + " " + said + ". "
+	if len(done) == 0 {
+		text = "No key was " + said + ". "
+	}
+	view.F.Wrong("", "%s", text+count(failed, "key", "keys")+" stayed as before. The list says why.")
+	view.Title, view.Error = verb+" the rest", true
+	view.Changing, view.InUse, view.Calls, view.Typed = 0, 0, 0, ""
+	for _, r := range view.Rows {
+		if !r.Leaves {
+			view.counts(v, r.keyRow)
+		}
+	}
+	view.asksTyping()
+	return v.show(status, "keys-bulk", view)
+}
+
+// undoMost is how many keys an undo can name: its address is kept in a cookie.
+const undoMost = 100
+
+// undoPause is the message that keys were paused. Its undo leads to exactly those;
+// where they are too many to name, to all that are paused.
+func (v *visit) undoPause(text string, done []string) flash {
+	f := flash{Kind: "ok", Text: text}
+	switch {
+	case !v.can(actResume.need()):
+	case len(done) > undoMost:
+		f.LinkText, f.Link = "See paused keys", keysFilter{}.with("tab", "paused")
+	default:
+		pairs := []string{"action", string(actResume)}
+		for _, id := range done {
+			pairs = append(pairs, "id", id)
+		}
+		f.LinkText, f.Link = "Undo", link("/keys/bulk", pairs...)
+	}
+	return f
 }
 
 func (a bulkAct) do(ctx context.Context, kr *keyring.Keyring, by postern.Actor, id postern.KeyID) (err error) {
@@ -242,7 +313,7 @@ func (a bulkAct) do(ctx context.Context, kr *keyring.Keyring, by postern.Actor, 
 	return err
 }
 
-// downloadKeys is the list as CSV, as the filters say.
+// downloadKeys is the list as CSV, as the filters say. The audit log notes it.
 func (c *Console) downloadKeys(v *visit) error {
 	f, err := v.keysFilter()
 	if err != nil {
@@ -256,23 +327,19 @@ func (c *Console) downloadKeys(v *visit) error {
 	if err := c.fillRows(v, s, match); err != nil {
 		return err
 	}
-	h := v.w.Header()
-	h.Set("Content-Type", "text/csv; charset=utf-8")
-	h.Set("Content-Disposition", `attachment; filename="service-keys-`+v.now.In(v.zone).Format("2006-01-02")+`.csv"`)
-	w := csv.NewWriter(v.w)
-	rows := [][]string{{"name", "id", "secret_ends_in", "state", "state_detail", "scopes", "access", "calls_14_days", "last_used", "last_client", "expires", "addresses", "created", "note"}}
+	e := v.by.Entry(v.now, "service_key.export", "service_keys")
+	e.After = map[string]any{"format": "csv", "filter": f.with(), "keys": len(match)}
+	out, err := v.beginExport(e, "service-keys", "csv")
+	if err != nil || out == nil {
+		return err
+	}
+	out.row([]string{"name", "id", "secret_ends_in", "state", "state_detail", "scopes", "access", "calls_14_days", "last_used", "last_client", "expires", "addresses", "created", "note"})
 	for _, r := range match {
 		k := r.Key
-		rows = append(rows, []string{k.Name, string(k.ID), k.Current.LastFour, r.State.Words, r.State.Detail, joined(k.Scopes), r.How, strconv.FormatInt(r.Calls, 10),
+		out.row([]string{k.Name, string(k.ID), k.Current.LastFour, r.State.Words, r.State.Detail, joined(k.Scopes), r.How, strconv.FormatInt(r.Calls, 10),
 			stamp(r.Used), r.Tool, stamp(k.ExpiresAt), joined(k.Networks), stamp(k.CreatedAt), k.Description})
 	}
-	for _, row := range rows {
-		if err := w.Write(cells(row)); err != nil {
-			return err
-		}
-	}
-	w.Flush()
-	return w.Error()
+	return out.end()
 }
 
 // cells keeps the cells of a row from being run as formulas.

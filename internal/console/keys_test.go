@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/csv"
 	"flag"
+	"fmt"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +14,8 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/signin"
+	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/store/storetest"
 )
 
@@ -211,6 +215,62 @@ func TestBulk(t *testing.T) {
 	})
 }
 
+var idIn = regexp.MustCompile(`name="id" value="([^"]+)"`)
+
+// An undo names exactly what was done, and what failed is told key by key.
+func TestBulkUndoAndPartly(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		b := w.login()
+		one, two, three := w.createdKey("key-one", "deals.read").Key, w.createdKey("key-two", "contacts.read").Key, w.createdKey("key-three", "deals.read").Key
+		id := func(k postern.ServiceKey) string { return string(k.ID) }
+		b.post("/keys/bulk/pause", "id", id(one)).to("/keys")
+		// The first that was sent is paused already: the undo is of the other two.
+		b.post("/keys/bulk/pause", "id", id(one), "id", id(two), "id", id(three)).to("/keys")
+		undo := regexp.MustCompile(`href="(/keys/bulk[^"]*action=resume[^"]*)">Undo`).FindStringSubmatch(b.get("/keys").want(200, "2 keys paused.").body)
+		if undo == nil {
+			t.Fatal("there is no undo")
+		}
+		p := b.get(strings.ReplaceAll(undo[1], "&amp;", "&")).want(200, "Resume 2 keys?", "key-two", "key-three").not("key-one")
+		if got := idIn.FindAllStringSubmatch(p.body, -1); len(got) != 2 {
+			t.Errorf("the undo is of %d keys, want 2", len(got))
+		}
+		// Who may not resume gets no undo.
+		inv := must(w.kr.InviteMember(t.Context(), w.super, keyring.NewMember{Email: "noor@example.com", Name: "Noor", RoleID: postern.RoleKeyManager, Scopes: postern.Grants{"deals.read"}}))(t)
+		role := must(w.kr.CreateRole(t.Context(), w.super, keyring.RoleInput{Name: "Stopper", Permissions: []postern.Permission{postern.PermKeysRead, postern.PermKeysRevoke}}))(t)
+		stop := w.login(w.member("stan@example.com", "Stan", role.ID))
+		four := w.createdKey("key-four", "deals.read").Key
+		stop.post("/keys/bulk/pause", "id", id(four)).to("/keys")
+		stop.get("/keys").want(200, "key-four is paused.").not("Undo")
+		stop.post("/keys/bulk/resume", "id", id(four)).want(403)
+		// Noor lacks what one of the keys holds: the others are resumed, and the page says so of each.
+		n := w.login(postern.Actor{AccountID: w.account, MemberID: inv.Member.ID})
+		p = n.post("/keys/bulk/resume", "id", id(one), "id", id(two), "id", id(three)).want(409, "2 keys resumed. 1 key stayed as before. The list says why.", "Is resumed", "Stayed as it was: ", "contacts.read", "Resume 1 key")
+		if got := idIn.FindAllStringSubmatch(p.body, -1); len(got) != 1 || got[0][1] != id(two) {
+			t.Errorf("what is left to do is %v, want key-two", got)
+		}
+		for k, want := range map[postern.KeyID]postern.State{one.ID: postern.StateActive, two.ID: postern.StatePaused, three.ID: postern.StateActive} {
+			is := must(w.kr.Key(t.Context(), w.super, k))(t)
+			if got := is.State(w.now()); got != want {
+				t.Errorf("%s is %s, want %s", is.Name, got, want)
+			}
+		}
+	})
+}
+
+func TestUndoPauseOfMany(t *testing.T) {
+	v := &visit{session: &signin.Session{Member: postern.Member{Role: postern.Role{Permissions: []postern.Permission{postern.PermKeysWrite}}}}}
+	ids := make([]string, undoMost+1)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("k%015d", i)
+	}
+	if f := v.undoPause("x", ids[:undoMost]); f.LinkText != "Undo" || strings.Count(f.Link, "id=k") != undoMost || len(f.Link) > 2500 {
+		t.Errorf("an undo of %d keys leads to %q", undoMost, f.Link)
+	}
+	if f := v.undoPause("x", ids); f.LinkText != "See paused keys" || f.Link != "/keys?tab=paused" {
+		t.Errorf("an undo of %d keys is %+v, want all that are paused", len(ids), f)
+	}
+}
+
 func TestDownloadKeys(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		w.fixture()
@@ -229,6 +289,11 @@ func TestDownloadKeys(t *testing.T) {
 		if want := []string{"deals-sync-warehouse", "finance-invoice-export", "helpdesk-ticket-mirror", "stock-levels-to-erp", "warehouse-backfill"}; !slices.Equal(names, want) {
 			t.Errorf("names = %q, want %q", names, want)
 		}
+		list := must(w.kr.Audit(t.Context(), w.super, store.AuditFilter{Action: "service_key.export"}, 0, 9))(t)
+		if len(list) != 1 || list[0].After["filter"] != "/keys?scope=deals.read&sort=name" || list[0].After["keys"] != float64(5) {
+			t.Errorf("audit entries of the download = %+v, want one with its filter", list)
+		}
+		w.login().get("/audit?action=service_key.export").want(200, "downloaded the list of keys")
 	})
 	for _, c := range []string{"=1", "+1", "-1", "@a", "\ta", "\ra"} {
 		if got := cells([]string{c})[0]; got != "'"+c {
@@ -311,9 +376,9 @@ func (w *world) many(t testing.TB, n int) []postern.KeyID {
 	return ids
 }
 
-// BenchmarkKeyList measures a page of 10,000 keys with calls of 14 days, 500 calls
+// BenchmarkKeysList measures a page of 10,000 keys with calls of 14 days, 500 calls
 // a key: 5 million, rolled up by the hour as activity keeps them.
-func BenchmarkKeyList(b *testing.B) {
+func BenchmarkKeysList(b *testing.B) {
 	n, calls := 10_000, 500_000
 	if *longBench {
 		calls = 5_000_000

@@ -135,9 +135,13 @@ func rhythm(calls []time.Time) time.Duration {
 	return gaps[len(gaps)/2]
 }
 
-// placesOf are where a key was used in 30 days. With a change at some time they
-// are told apart by which secret they used since.
+// placesOf are where a key was used in 30 days, for those who may see calls: for
+// others there are none, and the pages say why. With
+// a change at some time they are told apart by which secret they used since.
 func (c *Console) placesOf(v *visit, k *postern.ServiceKey, watch bool) ([]place, error) {
+	if !v.can(postern.PermActivityRead) {
+		return nil, nil
+	}
 	ctx := v.r.Context()
 	list, err := c.cfg.Activity.Callers(ctx, v.by.AccountID, k.ID, 0, v.now.Add(-callersSince))
 	if err != nil {

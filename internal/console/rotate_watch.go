@@ -124,9 +124,6 @@ func (c *Console) watch(v *visit, h keyHead) (*watchView, error) {
 			view.Moved++
 		}
 	}
-	if !view.Activity {
-		view.Places = nil
-	}
 	view.Quiet = v.now.Sub(k.Current.MadeAt) >= 24*time.Hour && v.now.Sub(view.Old.Last) >= 24*time.Hour
 	view.say()
 	if err := c.rotationChart(v, view); err != nil {
@@ -192,13 +189,16 @@ func (view *watchView) say() {
 		view.Heading, view.Tone = "Nobody uses the old secret. End it now?", "ok"
 	} else if view.Quiet {
 		view.Heading = "Nobody uses either secret"
-	} else if view.Left == 0 && view.New.Calls > 0 {
+	} else if view.Activity && view.Left == 0 && view.New.Calls > 0 {
 		view.Tone = "ok"
 	}
 }
 
 // Lead says how many places have moved.
 func (view *watchView) Lead() string {
+	if !view.Activity {
+		return ""
+	}
 	switch n := len(view.Places); {
 	case n == 0:
 		return "No place has called yet."
@@ -412,6 +412,9 @@ func (view *watchView) live(v *visit) liveAnswer {
 
 // LeftSaid says how many places are still to do.
 func (view *watchView) LeftSaid() string {
+	if !view.Activity {
+		return ""
+	}
 	if view.Left == 0 {
 		return "none left"
 	}

@@ -50,8 +50,14 @@ func (v *visit) cookie(name string) string {
 }
 
 // signedIn gives the browser its session, and the mark of a device that its
-// member came in with. The visit goes on as theirs.
+// member came in with. The visit goes on as theirs. A session that the browser had
+// before ends: nothing holds its text any more but whoever copied it.
 func (v *visit) signedIn(s *signin.Signed) {
+	if had := v.session; had != nil && had.ID != s.Session.ID {
+		if err := v.c.cfg.Signin.SignOut(v.r.Context(), had, v.by); err != nil {
+			v.c.log.WarnContext(v.r.Context(), "console: the session from before goes on", "err", err)
+		}
+	}
 	v.setCookie(cookieSession, s.Text, 0)
 	if s.Device != "" {
 		v.setCookie(cookieDevice, s.Device, 400*24*time.Hour)

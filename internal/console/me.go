@@ -34,7 +34,7 @@ func (c *Console) meRoutes() []route {
 		{Pattern: "POST /me/security/passkeys/{id}/remove", Fresh: true, Serve: c.removePasskey},
 		{Pattern: "POST /me/security/sessions/end", Serve: c.endSession},
 		{Pattern: "POST /me/security/sessions/end-others", Serve: c.endOtherSessions},
-		{Pattern: "GET /me/security/sso/{provider}", Fresh: true, Serve: c.tieProvider},
+		{Pattern: "POST /me/security/sso/{provider}", Fresh: true, Serve: c.tieProvider},
 		{Pattern: "POST /me/security/identities/remove", Fresh: true, Serve: c.removeIdentity},
 	}
 }
@@ -139,7 +139,8 @@ func (c *Console) showSecurity(v *visit) error {
 		return err
 	}
 	byIssuer := map[string]string{}
-	for _, p := range c.cfg.Signin.Providers() {
+	providers := c.cfg.Signin.ProvidersFor(v.account())
+	for _, p := range providers {
 		byIssuer[p.Issuer] = p.Name
 	}
 	for _, i := range page.Ways.Identities {
@@ -150,7 +151,7 @@ func (c *Console) showSecurity(v *visit) error {
 		page.Tied = append(page.Tied, tiedRow{Name: name, Issuer: i.Issuer, Subject: i.Subject, Since: i.CreatedAt, Used: i.UsedAt})
 		delete(byIssuer, i.Issuer)
 	}
-	for _, p := range c.cfg.Signin.Providers() {
+	for _, p := range providers {
 		if byIssuer[p.Issuer] != "" {
 			page.Providers = append(page.Providers, p)
 		}
@@ -249,9 +250,10 @@ func (c *Console) setPassword(v *visit) error {
 }
 
 // lose does what takes a way in away; where the rules forbid that, the page says why.
-func (v *visit) lose(err error, done string) error {
+func (v *visit) lose(signed signin.Signed, err error, done string) error {
 	if err == nil {
-		return v.done("/me/security", done)
+		v.signedIn(&signed)
+		return v.done("/me/security", done+" Everywhere else you are signed out.")
 	}
 	if postern.CodeOf(err) == postern.CodeConflict {
 		return v.warn("/me/security", err.Error())
@@ -260,7 +262,8 @@ func (v *visit) lose(err error, done string) error {
 }
 
 func (c *Console) removePassword(v *visit) error {
-	return v.lose(c.cfg.Signin.RemovePassword(v.r.Context(), v.session, v.by), "Your password is removed.")
+	signed, err := c.cfg.Signin.RemovePassword(v.r.Context(), v.session, v.by)
+	return v.lose(signed, err, "Your password is removed.")
 }
 
 // totpView shows an authenticator app its secret.
@@ -316,7 +319,7 @@ func (c *Console) addTOTP(v *visit) error {
 		return err
 	}
 	v.signedIn(&signed)
-	return c.added(v, codes, "Your authenticator app is added. Signing in asks for its code from now on.")
+	return c.added(v, codes, "Your authenticator app is added. Signing in asks for its code from now on. Everywhere else you are signed out.")
 }
 
 // codesView shows recovery codes, this once.
@@ -339,15 +342,17 @@ func (c *Console) added(v *visit, codes []string, words string) error {
 }
 
 func (c *Console) removeTOTP(v *visit) error {
-	return v.lose(c.cfg.Signin.RemoveTOTP(v.r.Context(), v.session, v.by), "Your authenticator app is removed.")
+	signed, err := c.cfg.Signin.RemoveTOTP(v.r.Context(), v.session, v.by)
+	return v.lose(signed, err, "Your authenticator app is removed.")
 }
 
 func (c *Console) newCodes(v *visit) error {
-	codes, err := c.cfg.Signin.NewCodes(v.r.Context(), v.session, v.by)
+	signed, codes, err := c.cfg.Signin.NewCodes(v.r.Context(), v.session, v.by)
 	if err != nil {
 		return err
 	}
-	return c.added(v, codes, "The codes from before no longer work.")
+	v.signedIn(&signed)
+	return c.added(v, codes, "The codes from before no longer work. Everywhere else you are signed out.")
 }
 
 // passkeyView is the page of one passkey, or of a new one.
@@ -386,7 +391,7 @@ func (c *Console) addPasskey(v *visit) error {
 		return v.wrong("me_passkey_new", c.passkeyPage(v, "New passkey", f), f, "", err)
 	}
 	v.signedIn(&signed)
-	return c.added(v, codes, "Your passkey is added.")
+	return c.added(v, codes, "Your passkey is added. Everywhere else you are signed out.")
 }
 
 func (c *Console) findPasskey(v *visit) (store.Passkey, error) {
@@ -429,7 +434,8 @@ func (c *Console) renamePasskey(v *visit) error {
 }
 
 func (c *Console) removePasskey(v *visit) error {
-	return v.lose(c.cfg.Signin.RemovePasskey(v.r.Context(), v.session, v.path("id"), v.by), "Your passkey is removed.")
+	signed, err := c.cfg.Signin.RemovePasskey(v.r.Context(), v.session, v.path("id"), v.by)
+	return v.lose(signed, err, "Your passkey is removed.")
 }
 
 func (c *Console) endSession(v *visit) error {
@@ -454,11 +460,27 @@ func (c *Console) endOtherSessions(v *visit) error {
 	return v.done("/me/security", "You are signed out everywhere else: "+count(n, "session", "sessions")+" ended.")
 }
 
+// tieProvider begins to add a provider to a member's ways in. It is a form with its
+// token, so that no other site can begin it; the way to the provider is a link on the
+// answer, since browsers hold the policy for forms against redirects as well.
 func (c *Console) tieProvider(v *visit) error {
-	return v.toProvider(signin.SSOWish{Provider: v.path("provider"), Session: v.session, Back: "/me/security"})
+	v.showsSecret()
+	address, flow, err := c.cfg.Signin.BeginSSO(v.r.Context(), signin.SSOWish{Provider: v.path("provider"), Session: v.session, Back: "/me/security"})
+	if err != nil {
+		return err
+	}
+	v.setCookie(cookieSSO, flow, ssoKept)
+	page := &leaveView{Common: v.common("Add a way in", "/me", crumb{"Your sign-in", "/me/security"}), Link: address, Away: true}
+	for _, p := range c.cfg.Signin.ProvidersFor(v.account()) {
+		if p.ID == v.path("provider") {
+			page.Name = p.Name
+		}
+	}
+	return v.render("signin_leave", page)
 }
 
 func (c *Console) removeIdentity(v *visit) error {
 	f := v.r.PostForm
-	return v.lose(c.cfg.Signin.RemoveIdentity(v.r.Context(), v.session, f.Get("issuer"), f.Get("subject"), v.by), "That sign-in is removed.")
+	signed, err := c.cfg.Signin.RemoveIdentity(v.r.Context(), v.session, f.Get("issuer"), f.Get("subject"), v.by)
+	return v.lose(signed, err, "That sign-in is removed.")
 }

@@ -268,10 +268,7 @@ type ssoRow struct {
 
 func (c *Console) showSSO(v *visit) error {
 	page := &ssoView{Common: v.common("Single sign-on", "/settings/security", append(settingsTrail[:1:1], crumb{"Security policy", "/settings/security"})...)}
-	for _, p := range c.cfg.Signin.Providers() {
-		if p.Account != "" && p.Account != v.by.AccountID || p.Account == "" && !v.account().Operator {
-			continue
-		}
+	for _, p := range c.cfg.Signin.ProvidersFor(v.account()) {
 		row := ssoRow{Name: p.Name, Issuer: p.Issuer, Client: p.ClientID, Callback: c.cfg.PublicURL + "/signin/sso/callback", Claim: p.RoleClaim, Provision: p.Provision}
 		for _, r := range p.Roles {
 			name := string(r.Role)

@@ -1,9 +1,11 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,6 +31,7 @@ func (c *Console) signinRoutes() []route {
 	routes := []route{
 		{Pattern: "GET /signin", Public: true, Serve: c.showSignin},
 		{Pattern: "GET /signin/second", Public: true, Serve: func(v *visit) error { return v.redirect("/signin") }},
+		{Pattern: "GET /signin/account", Public: true, Serve: func(v *visit) error { return v.redirect("/signin") }},
 		{Pattern: "GET /signin/link/{link}", Public: true, Serve: c.showLink},
 		{Pattern: "GET /signin/sso/{provider}", Public: true, Serve: c.goSSO},
 		{Pattern: "GET /signin/sso/callback", Public: true, Serve: c.backFromSSO},
@@ -38,6 +41,7 @@ func (c *Console) signinRoutes() []route {
 	for pattern, serve := range map[string]func(*visit) error{
 		"POST /signin": c.trySignin, "POST /signin/second": c.trySecond, "POST /signin/second/passkey": c.trySecondPasskey,
 		"POST /signin/passkey": c.tryPasskey, "POST /signin/link": c.tryLink,
+		"POST /signin/account":       c.tryAccount,
 		"POST /signin/passkey/begin": c.beginPasskey, "POST /signin/second/passkey/begin": c.beginSecondPasskey,
 	} {
 		routes = append(routes, route{Pattern: pattern, Public: true, Raw: true, MaxBody: formMax, Serve: c.outside(serve)})
@@ -66,6 +70,7 @@ type signinView struct {
 	F         *form
 	Next      string
 	Kept      string // a form that waits
+	Account   int64  // the number of the one account to go into; 0: any
 	Passkeys  bool
 	Providers []signin.Provider
 }
@@ -74,6 +79,10 @@ func (c *Console) signinPage(v *visit, f *form, next, kept string) *signinView {
 	v.showsSecret()
 	s := &signinView{Common: v.common("Sign in", ""), F: f, Next: localPath(next), Kept: kept,
 		Passkeys: c.cfg.Signin.PasskeysAt(v.r.Host), Providers: c.cfg.Signin.Providers()}
+	// Who is a member of many accounts may name one in the address: /signin?account=4711.
+	if n, err := strconv.ParseInt(cmp.Or(f.Get("account"), v.query("account")), 10, 64); err == nil && n > 0 {
+		s.Account = n
+	}
 	s.Wide, s.Error, s.Scripts = true, !f.OK(), []string{"signin.js"}
 	return s
 }
@@ -136,15 +145,49 @@ func (c *Console) trySignin(v *visit) error {
 		page.Error = true
 		return v.show(http.StatusUnprocessableEntity, "signin", page)
 	}
-	a, err := c.cfg.Signin.Password(v.r.Context(), signin.Try{Email: f.Get("email"), Password: password, Device: v.device(), From: v.by})
+	a, err := c.cfg.Signin.Password(v.r.Context(), signin.Try{Email: f.Get("email"), Password: password, Account: page.Account, Device: v.device(), From: v.by})
 	if err != nil {
 		return v.wrong("signin", page, f, "email", err)
 	}
-	if a.Signed != nil {
+	return c.afterPassword(v, a, next, kept)
+}
+
+// afterPassword goes on with what a right password led to.
+func (c *Console) afterPassword(v *visit, a signin.Answer, next, kept string) error {
+	switch {
+	case a.Signed != nil:
 		v.signedIn(a.Signed)
 		return v.goOn(next, kept)
+	case len(a.Choices) > 0:
+		v.showsSecret()
+		page := &whichView{Common: v.common("Choose an account", ""), Flow: a.Flow, Next: localPath(next), Kept: kept, Accounts: a.Choices}
+		page.Wide = true
+		return v.render("signin_account", page)
 	}
 	return v.render("signin_second", c.secondPage(v, newForm(), a, next, kept))
+}
+
+// whichView asks which account someone goes into, where their password opens several.
+type whichView struct {
+	Common
+	Flow       string
+	Next, Kept string
+	Accounts   []signin.Choice
+}
+
+func (c *Console) tryAccount(v *visit) error {
+	f := v.sent()
+	next, kept := f.Get("next"), f.Get("kept")
+	if v.session != nil {
+		return v.goOn(next, kept)
+	}
+	number, _ := strconv.ParseInt(f.Get("account"), 10, 64) // what is no number is no account's
+	a, err := c.cfg.Signin.Choose(v.r.Context(), f.Get("flow"), number, v.device(), v.by)
+	if err != nil {
+		g := newForm()
+		return v.wrong("signin", c.signinPage(v, g, next, kept), g, "", err)
+	}
+	return c.afterPassword(v, a, next, kept)
 }
 
 // secondView asks for a second factor.
@@ -310,6 +353,9 @@ func (c *Console) signOut(v *visit) error {
 // the policy for forms against where a form is redirected to as well.
 func (c *Console) goSSO(v *visit) error {
 	wish := signin.SSOWish{Provider: v.path("provider"), Back: localPath(v.query("next"))}
+	if v.session != nil && v.query("join") == "" {
+		return v.redirect(wish.Back)
+	}
 	if v.query("join") != "" {
 		if err := c.cfg.Signin.Open("console link", v.cookie(cookieJoin), &wish.Invite); err != nil {
 			return postern.Errorf(postern.CodeGone, "This took too long. Open your invitation again.")
@@ -341,7 +387,7 @@ func (c *Console) backFromSSO(v *visit) error {
 	if why := v.query("error"); why != "" {
 		return v.ssoFailed(postern.Errorf(postern.CodeUnauthenticated, "The provider did not let you in. Start again, or sign in another way."))
 	}
-	done, err := c.cfg.Signin.FinishSSO(v.r.Context(), v.session, flow, v.query("state"), v.query("code"), v.by)
+	done, err := c.cfg.Signin.FinishSSO(v.r.Context(), v.session, flow, signin.SSOAnswer{State: v.query("state"), Code: v.query("code"), Issuer: v.query("iss")}, v.by)
 	if err != nil {
 		return v.ssoFailed(err)
 	}

@@ -39,7 +39,7 @@ func (c *Console) confirmPage(v *visit, f *form, next, kept string) (*confirmVie
 	}
 	p := &confirmView{Common: v.common("Confirm that it is you", ""), F: f, Next: localPath(next), Kept: kept, Password: has.Password,
 		Code: !has.Password && (has.TOTP || has.Codes > 0), Passkeys: len(has.Passkeys) > 0 && c.cfg.Signin.PasskeysAt(v.r.Host)}
-	for _, one := range c.cfg.Signin.Providers() {
+	for _, one := range c.cfg.Signin.ProvidersFor(v.account()) {
 		for _, i := range has.Identities {
 			if i.Issuer == one.Issuer {
 				p.Providers = append(p.Providers, one)
@@ -128,8 +128,11 @@ func (c *Console) keepForSSO(v *visit) error {
 	return v.render("signin_leave", page)
 }
 
-// leaveView leads to a provider by a link.
+// leaveView leads to a provider by a link: by way of one of our addresses, or, where
+// the form before it has begun it, straight Away.
 type leaveView struct {
 	Common
 	Link string
+	Away bool
+	Name string // of the provider, where it leads straight away
 }

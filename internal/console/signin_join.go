@@ -105,7 +105,7 @@ func (c *Console) joinPage(v *visit, f *form, link string) (*joinView, error) {
 		return nil, err
 	}
 	p := &joinView{Common: v.common("Join "+a.Name, ""), F: f, Link: sealed, Account: a.Name, Name: nameOf(&m), Email: m.Email, Role: m.Role.Name,
-		Passkeys: c.cfg.Signin.PasskeysAt(v.r.Host), Providers: c.cfg.Signin.Providers()}
+		Passkeys: c.cfg.Signin.PasskeysAt(v.r.Host), Providers: c.cfg.Signin.ProvidersFor(&a)}
 	p.Wide, p.Error, p.Scripts = true, !f.OK(), []string{"signin.js"}
 	return p, nil
 }

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"encoding/json"
+	"html"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -37,8 +38,9 @@ func signinViews(c func() Common) map[string][]view {
 		"signin":         {&signinView{F: newForm()}, &signinView{Common: c(), F: wrong, Next: "/keys", Kept: "x", Passkeys: true, Providers: some}},
 		"signin_empty":   {&signinView{F: newForm()}, &signinView{Common: c(), F: wrong}},
 		"signin_second":  {&secondView{F: newForm()}, &secondView{Common: c(), F: wrong, Name: polyglot, Flow: "x", Next: "/", Kept: "x", TOTP: true, Codes: true, Passkeys: true}},
+		"signin_account": {&whichView{}, &whichView{Common: c(), Flow: "x", Next: "/", Kept: "x", Accounts: []signin.Choice{{Number: 1001, Name: polyglot}, {Number: 1002, Name: "Larkspur"}}}},
 		"signin_link":    {&linkView{}, &linkView{Common: c(), Link: "x", Name: polyglot, Account: polyglot}},
-		"signin_leave":   {&leaveView{}, &leaveView{Common: c(), Link: "/confirm/sso/okta"}},
+		"signin_leave":   {&leaveView{}, &leaveView{Common: c(), Link: "/confirm/sso/okta"}, &leaveView{Common: c(), Link: "https://okta.example/authorize?x=y", Away: true, Name: polyglot}},
 		"setup":          {&setupView{F: newForm()}, &setupView{Common: c(), F: wrong, Link: "x"}},
 		"join":           {&joinView{F: newForm()}, &joinView{Common: c(), F: wrong, Link: "x", Account: polyglot, Name: polyglot, Email: polyglot, Role: polyglot, Passkeys: true, Providers: some}},
 		"confirm":        {&confirmView{F: newForm()}, &confirmView{Common: c(), F: wrong, Next: "/", Kept: "x", Password: true, Passkeys: true, Providers: some}, &confirmView{Common: c(), F: wrong, Code: true, Providers: some}},
@@ -512,7 +514,10 @@ func TestSingleSignOn(t *testing.T) {
 		// Tie it to a member who has another way in.
 		d := w.login()
 		p.Claims = map[string]any{"sub": "subject-2"}
-		visit(d, "/me/security/sso/okta").to("/me/security")
+		q = d.post("/me/security/sso/okta").want(200, "You leave this site now", "Okta")
+		away := html.UnescapeString(regexp.MustCompile(`href="(` + regexp.QuoteMeta(p.URL) + `[^"]*)"`).FindStringSubmatch(q.body)[1])
+		state, code := p.Visit(away)
+		d.get("/signin/sso/callback?" + url.Values{"state": {state}, "code": {code}}.Encode()).to("/me/security")
 		d.get("/me/security").want(200, "You can sign in this way from now on.")
 		visit(w.stranger(), "/signin/sso/okta").to("/")
 		d.get("/signin/sso/callback?error=access_denied")

@@ -2,6 +2,7 @@ package signin
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"postern.dev/postern"
@@ -55,6 +56,18 @@ func readFactors(ctx context.Context, q factorReader, m postern.MemberID) (f Fac
 		return f, err
 	}
 	f.Codes, f.CodesSince, err = q.RecoveryCodes(ctx, m)
+	return f, err
+}
+
+// waysLeft is Factors with those identities alone that a provider of the server
+// still brings to the account: the others let nobody in.
+func (s *Service) waysLeft(ctx context.Context, tx *store.Tx, x *Session) (Factors, error) {
+	f, err := readFactors(ctx, tx, x.MemberID)
+	providers := s.ProvidersFor(&x.Account)
+	f.Identities = slices.DeleteFunc(f.Identities, func(i store.Identity) bool {
+		return i.Altered || !slices.ContainsFunc(providers, func(p Provider) bool { return p.Issuer == i.Issuer })
+	})
+	f.Passkeys = slices.DeleteFunc(f.Passkeys, func(k store.Passkey) bool { return k.Altered })
 	return f, err
 }
 

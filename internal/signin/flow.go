@@ -82,18 +82,19 @@ func aead(key [32]byte) (cipher.AEAD, error) {
 
 // Flow is where someone stands who is not in yet. The text of it is sealed.
 type Flow struct {
-	ID       string           `json:"id"`
-	MemberID postern.MemberID `json:"member,omitempty"` // whose password was right
-	Ceremony json.RawMessage  `json:"ceremony,omitempty"`
-	Provider string           `json:"provider,omitempty"`
-	State    string           `json:"state,omitempty"`
-	Nonce    string           `json:"nonce,omitempty"`
-	Verifier string           `json:"verifier,omitempty"`
-	Invite   string           `json:"invite,omitempty"`
-	Session  string           `json:"session,omitempty"` // whose session ties an identity or confirms
-	Confirm  bool             `json:"confirm,omitempty"`
-	Back     string           `json:"back,omitempty"`
-	At       int64            `json:"at"`
+	ID       string             `json:"id"`
+	MemberID postern.MemberID   `json:"member,omitempty"`  // whose password was right
+	Members  []postern.MemberID `json:"members,omitempty"` // of whom one is to be chosen
+	Ceremony json.RawMessage    `json:"ceremony,omitempty"`
+	Provider string             `json:"provider,omitempty"`
+	State    string             `json:"state,omitempty"`
+	Nonce    string             `json:"nonce,omitempty"`
+	Verifier string             `json:"verifier,omitempty"`
+	Invite   string             `json:"invite,omitempty"`
+	Session  string             `json:"session,omitempty"` // whose session ties an identity or confirms
+	Confirm  bool               `json:"confirm,omitempty"`
+	Back     string             `json:"back,omitempty"`
+	At       int64              `json:"at"`
 }
 
 func (s *Service) newFlow() Flow { return Flow{ID: newText(), At: s.now().UnixMicro()} }

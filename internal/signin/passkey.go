@@ -252,6 +252,9 @@ func (s *Service) FinishSecondPasskey(ctx context.Context, host, flow string, re
 		if err := s.spend(ctx, tx, f); err != nil {
 			return err
 		}
+		if err := s.unchanged(ctx, tx, m.ID, f); err != nil {
+			return err
+		}
 		return s.usePasskey(ctx, tx, cred)
 	})
 }

@@ -29,10 +29,12 @@ type Try struct {
 	From     postern.Actor
 }
 
-// Answer is a step of signing in: either Signed, or a Flow that waits for one of the Factors.
+// Answer is a step of signing in: either Signed, or a Flow that waits for one of the
+// Choices, or else for one of the Factors.
 type Answer struct {
 	Signed  *Signed
 	Flow    string
+	Choices []Choice
 	Factors Factors
 	Name    string // of who is about to come in
 }
@@ -45,87 +47,57 @@ func (s *Service) Password(ctx context.Context, try Try) (out Answer, err error)
 			s.pad(ctx, start)
 		}
 	}()
-	email := strings.ToLower(strings.TrimSpace(try.Email))
-	if len(email) > 254 || utf8.RuneCountInString(try.Password) > maxPassword || !utf8.ValidString(email) || strings.ContainsRune(email, 0) {
+	try.Email = strings.ToLower(strings.TrimSpace(try.Email))
+	if len(try.Email) > 254 || utf8.RuneCountInString(try.Password) > maxPassword || !utf8.ValidString(try.Email) || strings.ContainsRune(try.Email, 0) {
 		return out, ErrWrong
 	}
-	found, err := s.db.MembersByEmail(ctx, email)
+	all, err := s.candidates(ctx, try)
 	if err != nil {
 		return out, err
 	}
-	var waits error
-	tried := false
-	for i := range found {
-		m := &found[i]
-		if m.Altered {
-			continue
+	if len(all) == 0 {
+		if err := s.strangers.attempt(try.Email, s.now()); err != nil {
+			return out, err
 		}
-		if a, err := s.db.Account(ctx, m.AccountID); err != nil || try.Account != 0 && a.Number != try.Account {
-			continue
-		}
-		tried = true
-		out, err := s.passwordOf(ctx, m, try)
-		if err == nil {
-			return out, nil
-		}
-		if postern.CodeOf(err) != postern.CodeUnauthenticated {
-			waits = err
-		}
-	}
-	if tried {
-		if waits != nil {
-			return out, waits
-		}
-		return out, ErrWrong
-	}
-	if err := s.strangers.attempt(email, s.now()); err != nil {
-		return out, err
-	}
-	if _, _, err := s.hasher.Matches(ctx, "", normal(try.Password)); err != nil {
-		return out, err
-	}
-	return out, ErrWrong
-}
-
-func (s *Service) passwordOf(ctx context.Context, m *postern.Member, try Try) (out Answer, err error) {
-	device, err := s.attempt(ctx, m.ID, try.Device)
-	if err != nil {
-		return out, err
-	}
-	p, err := s.db.Password(ctx, m.ID)
-	if err != nil {
-		return out, err
-	}
-	ok, weak, err := s.hasher.Matches(ctx, p.Hash, normal(try.Password))
-	if err != nil {
-		return out, err
-	}
-	if !ok {
-		if err := s.failed(ctx, m, "password", "wrong password", try.From); err != nil {
+		if err := s.hashOn(ctx, try, 0); err != nil {
 			return out, err
 		}
 		return out, ErrWrong
 	}
-	if weak {
-		if err := s.rehash(ctx, m.ID, p.Hash, try.Password); err != nil {
-			s.cfg.Log.WarnContext(ctx, "could not make a password's hash stronger", "err", err)
-		}
+	if err := s.hold(ctx, all, try); err != nil {
+		return out, err
 	}
+	right, err := s.right(ctx, all)
+	if err != nil {
+		return out, err
+	}
+	switch len(right) {
+	case 0:
+		return out, s.none(ctx, all, try.From)
+	case 1:
+		out, err = s.passwordRight(ctx, right[0].member, right[0].device, try.From, nil)
+		if err == nil && out.Flow != "" {
+			err = s.uncount(ctx, right[0].member.ID, right[0].device)
+		}
+		return out, err
+	}
+	return s.askWhich(ctx, right)
+}
+
+// passwordRight goes on with a member whose password was right: to the second
+// factor, or in. Also is part of the transaction that begins the session.
+func (s *Service) passwordRight(ctx context.Context, m *postern.Member, device string, from postern.Actor, also func(tx *store.Tx) error) (out Answer, err error) {
 	if out.Factors, err = s.Factors(ctx, m.ID); err != nil {
 		return out, err
 	}
 	out.Name = m.Name
 	if out.Factors.Second() {
-		if err := s.uncount(ctx, m.ID, device); err != nil {
-			return out, err
-		}
 		f := s.newFlow()
 		f.MemberID = m.ID
 		out.Flow, err = s.sealFlow("second", f)
 		return out, err
 	}
-	signed, err := s.comeIn(ctx, m, "password", device, try.From, nil)
-	out.Signed = signed
+	out.Signed, err = s.comeIn(ctx, m, "password", device, from, also)
 	return out, err
 }
 
@@ -138,8 +110,10 @@ func (s *Service) comeIn(ctx context.Context, m *postern.Member, method, device 
 				return err
 			}
 		}
-		if err := tx.DeleteGuard(ctx, m.ID, device, false); err != nil {
-			return err
+		for _, d := range []string{device, besideDevice} {
+			if err := tx.DeleteGuard(ctx, m.ID, d, false); err != nil {
+				return err
+			}
 		}
 		out, err = s.begin(ctx, tx, m, method, from)
 		return err
@@ -192,23 +166,16 @@ func (s *Service) SetPassword(ctx context.Context, x *Session, password string, 
 		if err := tx.PutPassword(ctx, x.MemberID, p); err != nil {
 			return err
 		}
-		n, err := tx.EndSessions(ctx, x.MemberID, x.ID)
-		if err != nil {
-			return err
-		}
-		if err := s.audit(ctx, tx, from, "password.set", &x.Member, after(map[string]any{"sessionsEnded": n})); err != nil {
-			return err
-		}
-		out, err = s.renew(ctx, tx, x, "password", from)
+		out, err = s.turned(ctx, tx, x, "password.set", from)
 		return err
 	})
 	return out, err
 }
 
 // RemovePassword takes a member's password away, where they have a passkey or single sign-on instead.
-func (s *Service) RemovePassword(ctx context.Context, x *Session, from postern.Actor) error {
-	return s.change(ctx, func(tx *store.Tx) error {
-		f, err := readFactors(ctx, tx, x.MemberID)
+func (s *Service) RemovePassword(ctx context.Context, x *Session, from postern.Actor) (out Signed, err error) {
+	err = s.change(ctx, func(tx *store.Tx) error {
+		f, err := s.waysLeft(ctx, tx, x)
 		if err != nil {
 			return err
 		}
@@ -218,8 +185,10 @@ func (s *Service) RemovePassword(ctx context.Context, x *Session, from postern.A
 		if err := tx.DeletePassword(ctx, x.MemberID); err != nil {
 			return err
 		}
-		return s.audit(ctx, tx, from, "password.remove", &x.Member)
+		out, err = s.turned(ctx, tx, x, "password.remove", from)
+		return err
 	})
+	return out, err
 }
 
 func localPart(email string) string {

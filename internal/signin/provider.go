@@ -84,6 +84,19 @@ func (s *Service) addProviders(all []Provider) error {
 	return nil
 }
 
+// brings reports whether the members who come this way are an account's.
+func (p *provider) brings(a *postern.Account) bool {
+	if p.Account != "" {
+		return p.Account == a.ID
+	}
+	return a.Operator && !a.Altered
+}
+
+// errElsewhere refuses a provider to a member of an account that it doesn't bring members of.
+func (p *provider) errElsewhere() error {
+	return postern.Errorf(postern.CodeForbidden, "%s signs members of another account in. Use another way.", p.Name)
+}
+
 // open reads the provider's documents, once.
 func (p *provider) open(ctx context.Context) (*oidc.Provider, *oauth2.Config, error) {
 	p.mu.Lock()
@@ -111,7 +124,7 @@ type claims struct {
 }
 
 // exchange redeems a code and checks the ID token that comes for it.
-func (p *provider) exchange(ctx context.Context, f Flow, code string) (c claims, err error) {
+func (p *provider) exchange(ctx context.Context, f Flow, answer SSOAnswer) (c claims, err error) {
 	ready, conf, err := p.open(ctx)
 	if err != nil {
 		return c, err
@@ -119,8 +132,19 @@ func (p *provider) exchange(ctx context.Context, f Flow, code string) (c claims,
 	refused := func(err error) error {
 		return &postern.Error{Code: postern.CodeUnauthenticated, Message: p.Name + " did not confirm who you are. Try again.", Err: err}
 	}
+	// A provider that names itself must be the one that was asked (RFC 9207): with
+	// several of them, one could have passed on the code of another.
+	var says struct {
+		Issuer bool `json:"authorization_response_iss_parameter_supported"`
+	}
+	if err := ready.Claims(&says); err != nil {
+		return c, refused(err)
+	}
+	if answer.Issuer != p.Issuer && (answer.Issuer != "" || says.Issuer) {
+		return c, refused(fmt.Errorf("another issuer answered"))
+	}
 	ctx = oidc.ClientContext(ctx, p.Client)
-	token, err := conf.Exchange(ctx, code, oauth2.VerifierOption(f.Verifier))
+	token, err := conf.Exchange(ctx, answer.Code, oauth2.VerifierOption(f.Verifier))
 	if err != nil {
 		return c, refused(err)
 	}

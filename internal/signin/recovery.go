@@ -58,14 +58,15 @@ func (s *Service) firstCodes(ctx context.Context, tx *store.Tx, x *Session) ([]s
 }
 
 // NewCodes replaces a member's recovery codes; they are shown this once.
-func (s *Service) NewCodes(ctx context.Context, x *Session, from postern.Actor) (codes []string, err error) {
+func (s *Service) NewCodes(ctx context.Context, x *Session, from postern.Actor) (out Signed, codes []string, err error) {
 	err = s.change(ctx, func(tx *store.Tx) error {
 		if codes, err = s.makeCodes(ctx, tx, x.MemberID); err != nil {
 			return err
 		}
-		return s.audit(ctx, tx, from, "recovery.new", &x.Member)
+		out, err = s.turned(ctx, tx, x, "recovery.new", from)
+		return err
 	})
-	return codes, err
+	return out, codes, err
 }
 
 // useCode uses a recovery code up, whichever live pepper it was hashed under.

@@ -102,10 +102,7 @@ func (s *Service) FinishRegister(ctx context.Context, host string, x *Session, f
 		if err := tx.InsertPasskey(ctx, key); err != nil {
 			return err
 		}
-		if err := s.audit(ctx, tx, from, "passkey.add", &x.Member, after(map[string]any{"passkey": key.Name})); err != nil {
-			return err
-		}
-		out, err = s.renew(ctx, tx, x, "passkey", from)
+		out, err = s.turned(ctx, tx, x, "passkey.add", from, after(map[string]any{"passkey": key.Name}))
 		return err
 	})
 	return out, codes, err
@@ -126,8 +123,8 @@ func (s *Service) RenamePasskey(ctx context.Context, x *Session, id, name string
 }
 
 // RemovePasskey takes a passkey away.
-func (s *Service) RemovePasskey(ctx context.Context, x *Session, id string, from postern.Actor) error {
-	return s.change(ctx, func(tx *store.Tx) error {
+func (s *Service) RemovePasskey(ctx context.Context, x *Session, id string, from postern.Actor) (out Signed, err error) {
+	err = s.change(ctx, func(tx *store.Tx) error {
 		k, err := tx.Passkey(ctx, id)
 		if err != nil {
 			return err
@@ -135,18 +132,24 @@ func (s *Service) RemovePasskey(ctx context.Context, x *Session, id string, from
 		if k.MemberID != x.MemberID {
 			return postern.Errorf(postern.CodeNotFound, "There is no such passkey.")
 		}
-		f, err := readFactors(ctx, tx, x.MemberID)
+		f, err := s.waysLeft(ctx, tx, x)
 		if err != nil {
 			return err
 		}
-		if err := f.mayLose(0, 1); err != nil {
+		lost := 1
+		if k.Altered {
+			lost = 0 // it let nobody in anyway
+		}
+		if err := f.mayLose(0, lost); err != nil {
 			return err
 		}
 		if err := tx.DeletePasskey(ctx, x.MemberID, id); err != nil {
 			return err
 		}
-		return s.audit(ctx, tx, from, "passkey.remove", &x.Member, before(map[string]any{"passkey": k.Name}))
+		out, err = s.turned(ctx, tx, x, "passkey.remove", from, before(map[string]any{"passkey": k.Name}))
+		return err
 	})
+	return out, err
 }
 
 // BeginJoinPasskey asks whoever holds an invitation for a passkey instead of a password.

@@ -49,6 +49,9 @@ func (s *Service) Code(ctx context.Context, flow, code, mark string, from poster
 		if err := s.spend(ctx, tx, f); err != nil {
 			return err
 		}
+		if err := s.unchanged(ctx, tx, m.ID, f); err != nil {
+			return err
+		}
 		return use(ctx, tx, m.ID, code)
 	})
 	if postern.CodeOf(err) == postern.CodeInvalid {

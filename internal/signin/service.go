@@ -88,7 +88,19 @@ func New(cfg Config) (*Service, error) {
 	return s, s.addProviders(cfg.Providers)
 }
 
-// Providers names the single sign-on providers, in the order of the configuration.
+// ProvidersFor names the providers that bring members of an account.
+func (s *Service) ProvidersFor(a *postern.Account) []Provider {
+	var out []Provider
+	for _, id := range s.order {
+		if p := s.providers[id]; p.brings(a) {
+			out = append(out, p.Provider)
+		}
+	}
+	return out
+}
+
+// Providers names the single sign-on providers of all accounts, in the order of the
+// configuration: for who isn't in yet, and so has no account.
 func (s *Service) Providers() []Provider {
 	out := make([]Provider, 0, len(s.order))
 	for _, id := range s.order {

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"strings"
 	"time"
 
@@ -39,8 +40,27 @@ var ErrSuspended = postern.Errorf(postern.CodeForbidden, "This account is suspen
 // errAltered tells a member whose record gives nothing why they can't come in.
 var errAltered = postern.Errorf(postern.CodeForbidden, "Your member record or your role was altered outside of Postern and gives nothing. Tell whoever operates this server.")
 
-// Session finds the session of a text that a browser sent, as it is now.
+// Session finds the session of a text that a browser sent, as it is now, and
+// notes that its member is there.
 func (s *Service) Session(ctx context.Context, text string) (*Session, error) {
+	x, err := s.Look(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	if now.Sub(x.SeenAt) >= touchEvery {
+		x.SeenAt = now
+		if err := s.change(ctx, func(tx *store.Tx) error { return tx.TouchSession(ctx, x.ID, now) }); err != nil {
+			// Reading goes on while the database takes no writes; the session then ends sooner.
+			s.cfg.Log.WarnContext(ctx, "could not note that a session was seen", "err", err)
+		}
+	}
+	return x, nil
+}
+
+// Look is Session for what a page asks by itself: that says nothing of whether
+// anybody sits before it, so the session lasts no longer for it.
+func (s *Service) Look(ctx context.Context, text string) (*Session, error) {
 	if len(text) != sessionLen {
 		return nil, errSession
 	}
@@ -51,28 +71,27 @@ func (s *Service) Session(ctx context.Context, text string) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := s.now()
-	if x.Altered || !now.Before(x.ExpiresAt) || now.Sub(x.SeenAt) >= s.cfg.Idle {
+	found := &Session{Session: x}
+	if x.Altered || s.Left(found) <= 0 {
 		return nil, errSession
 	}
-	m, a, err := s.live(ctx, x.MemberID)
+	found.Member, found.Account, err = s.live(ctx, x.MemberID)
 	if errors.Is(err, postern.CodeNotFound) {
 		return nil, errSession
 	}
 	if err != nil {
 		return nil, err
 	}
-	if !a.SuspendedAt.IsZero() {
+	if !found.Account.SuspendedAt.IsZero() {
 		return nil, ErrSuspended
 	}
-	if now.Sub(x.SeenAt) >= touchEvery {
-		x.SeenAt = now
-		if err := s.change(ctx, func(tx *store.Tx) error { return tx.TouchSession(ctx, x.ID, now) }); err != nil {
-			// Reading goes on while the database takes no writes; the session then ends sooner.
-			s.cfg.Log.WarnContext(ctx, "could not note that a session was seen", "err", err)
-		}
-	}
-	return &Session{Session: x, Member: m, Account: a}, nil
+	return found, nil
+}
+
+// Left is how long a session lasts if nobody does anything.
+func (s *Service) Left(x *Session) time.Duration {
+	now := s.now()
+	return min(x.SeenAt.Add(s.cfg.Idle).Sub(now), x.ExpiresAt.Sub(now))
 }
 
 // findSession looks a text up under every live pepper, the latest first.
@@ -227,4 +246,24 @@ func (s *Service) renew(ctx context.Context, tx *store.Tx, x *Session, method st
 		return out, err
 	}
 	return out, s.audit(ctx, tx, from, "signin.confirm", &x.Member, after(map[string]any{"method": method}))
+}
+
+// turned ends a change of a member's ways in: they are signed out everywhere else,
+// and this session gets a new text, so that whoever came in by the old way, or had
+// copied the text, is out. It proves nothing: a proof from before gets no younger.
+func (s *Service) turned(ctx context.Context, tx *store.Tx, x *Session, action string, from postern.Actor, with ...func(*postern.AuditEntry)) (Signed, error) {
+	n, err := tx.EndSessions(ctx, x.MemberID, x.ID)
+	if err != nil {
+		return Signed{}, err
+	}
+	out := Signed{Text: newText(), Session: *x, Device: s.deviceMark(x.MemberID)}
+	out.Session.Hash, out.Session.SeenAt = s.secretHash("session", out.Text), s.now()
+	if err := tx.TurnSession(ctx, x.ID, out.Session.Hash, out.Session.SeenAt); err != nil {
+		return out, err
+	}
+	return out, s.audit(ctx, tx, from, action, &x.Member, append(with, func(e *postern.AuditEntry) {
+		facts := map[string]any{"sessionsEnded": n}
+		maps.Copy(facts, e.After)
+		e.After = facts
+	})...)
 }

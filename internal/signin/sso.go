@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -30,6 +31,9 @@ func (s *Service) BeginSSO(ctx context.Context, wish SSOWish) (address, flow str
 	if p == nil {
 		return "", "", postern.Errorf(postern.CodeNotFound, "There is no such way to sign in.")
 	}
+	if wish.Session != nil && !p.brings(&wish.Session.Account) {
+		return "", "", p.errElsewhere()
+	}
 	_, conf, err := p.open(ctx)
 	if err != nil {
 		return "", "", err
@@ -55,17 +59,33 @@ type SSODone struct {
 	Tied   bool // the provider was tied to a member who is in
 }
 
+// SSOAnswer is what a provider sent back with a browser.
+type SSOAnswer struct {
+	State  string
+	Code   string
+	Issuer string // who answers; empty where the provider doesn't say
+}
+
 // FinishSSO completes what BeginSSO began. x is the session of the browser, if it has one.
-func (s *Service) FinishSSO(ctx context.Context, x *Session, flow, state, code string, from postern.Actor) (out SSODone, err error) {
+func (s *Service) FinishSSO(ctx context.Context, x *Session, flow string, answer SSOAnswer, from postern.Actor) (out SSODone, err error) {
 	f, err := s.openFlow("sso", flow)
-	if err != nil || subtle.ConstantTimeCompare([]byte(state), []byte(f.State)) != 1 {
+	if err != nil || subtle.ConstantTimeCompare([]byte(answer.State), []byte(f.State)) != 1 {
 		return out, errFlow
 	}
 	p := s.providers[f.Provider]
-	if p == nil || code == "" {
+	if p == nil || answer.Code == "" {
 		return out, errFlow
 	}
-	c, err := p.exchange(ctx, f, code)
+	if f.Session != "" {
+		// Who began it in a session ends it in the same, or not at all.
+		if x == nil || x.ID != f.Session || x.MemberID != f.MemberID {
+			return out, errFlow
+		}
+		if !p.brings(&x.Account) {
+			return out, p.errElsewhere()
+		}
+	}
+	c, err := p.exchange(ctx, f, answer)
 	if err != nil {
 		s.cfg.Log.WarnContext(ctx, "a single sign-on failed", "provider", p.ID, "err", err, "cause", errors.Unwrap(err))
 		return out, err
@@ -74,31 +94,39 @@ func (s *Service) FinishSSO(ctx context.Context, x *Session, flow, state, code s
 	method := "sso:" + p.ID
 	switch {
 	case f.Session != "":
-		if x == nil || x.ID != f.Session {
-			return out, errFlow
-		}
 		out.Signed, out.Tied, err = s.tieOrConfirm(ctx, x, f, c, method, from)
-		return out, err
 	case f.Invite != "":
 		out.Signed, err = s.join(ctx, f.Invite, from, method, func(ctx context.Context, tx *store.Tx, m *postern.Member) error {
 			if err := s.spend(ctx, tx, f); err != nil {
 				return err
 			}
+			a, err := tx.Account(ctx, m.AccountID)
+			if err != nil {
+				return err
+			}
+			if !p.brings(&a) {
+				return p.errElsewhere()
+			}
 			return tx.PutIdentity(ctx, s.identity(c, m))
 		})
-		return out, err
+	default:
+		out.Signed, err = s.comeBySSO(ctx, p, f, c, method, from)
 	}
+	return out, err
+}
+
+// comeBySSO signs in whom a provider names.
+func (s *Service) comeBySSO(ctx context.Context, p *provider, f Flow, c claims, method string, from postern.Actor) (*Signed, error) {
 	m, err := s.whoIs(ctx, p, c)
 	if err != nil {
-		return out, err
+		return nil, err
 	}
-	out.Signed, err = s.comeIn(ctx, m, method, "", from, func(tx *store.Tx) error {
+	return s.comeIn(ctx, m, method, "", from, func(tx *store.Tx) error {
 		if err := s.spend(ctx, tx, f); err != nil {
 			return err
 		}
 		return tx.UseIdentity(ctx, &store.Identity{AccountID: m.AccountID, Issuer: c.Issuer, Subject: c.Subject}, s.now())
 	})
-	return out, err
 }
 
 func (s *Service) identity(c claims, m *postern.Member) *store.Identity {
@@ -134,9 +162,8 @@ func (s *Service) tieOrConfirm(ctx context.Context, x *Session, f Flow, c claims
 				return err
 			}
 			tied = true
-			if err := s.audit(ctx, tx, from, "identity.add", &x.Member, after(map[string]any{"issuer": c.Issuer, "subject": c.Subject})); err != nil {
-				return err
-			}
+			out, err = s.turned(ctx, tx, x, "identity.add", from, after(map[string]any{"issuer": c.Issuer, "subject": c.Subject}))
+			return err
 		case err != nil:
 			return err
 		}
@@ -147,20 +174,23 @@ func (s *Service) tieOrConfirm(ctx context.Context, x *Session, f Flow, c claims
 }
 
 // RemoveIdentity unties a provider from a member.
-func (s *Service) RemoveIdentity(ctx context.Context, x *Session, issuer, subject string, from postern.Actor) error {
-	return s.change(ctx, func(tx *store.Tx) error {
-		f, err := readFactors(ctx, tx, x.MemberID)
+func (s *Service) RemoveIdentity(ctx context.Context, x *Session, issuer, subject string, from postern.Actor) (out Signed, err error) {
+	err = s.change(ctx, func(tx *store.Tx) error {
+		f, err := s.waysLeft(ctx, tx, x)
 		if err != nil {
 			return err
 		}
-		if !f.Password && len(f.Passkeys) == 0 && len(f.Identities) < 2 {
+		others := slices.DeleteFunc(f.Identities, func(i store.Identity) bool { return i.Issuer == issuer && i.Subject == subject })
+		if !f.Password && len(f.Passkeys) == 0 && len(others) == 0 {
 			return postern.Errorf(postern.CodeConflict, "This is your only way in. Add a passkey or a password first.")
 		}
 		if err := tx.DeleteIdentity(ctx, x.MemberID, issuer, subject); err != nil {
 			return err
 		}
-		return s.audit(ctx, tx, from, "identity.remove", &x.Member, before(map[string]any{"issuer": issuer, "subject": subject}))
+		out, err = s.turned(ctx, tx, x, "identity.remove", from, before(map[string]any{"issuer": issuer, "subject": subject}))
+		return err
 	})
+	return out, err
 }
 
 // whoIs finds the member whom a provider names, makes one where that is wished,

@@ -128,19 +128,16 @@ func (s *Service) FinishTOTP(ctx context.Context, x *Session, flow, code string,
 		if err := tx.PutTOTP(ctx, x.MemberID, store.TOTP{Secret: sealed, Pepper: v, LastStep: step, CreatedAt: s.now()}); err != nil {
 			return err
 		}
-		if err := s.audit(ctx, tx, from, "totp.add", &x.Member); err != nil {
-			return err
-		}
-		out, err = s.renew(ctx, tx, x, "totp", from)
+		out, err = s.turned(ctx, tx, x, "totp.add", from)
 		return err
 	})
 	return out, codes, err
 }
 
 // RemoveTOTP takes the authenticator app away.
-func (s *Service) RemoveTOTP(ctx context.Context, x *Session, from postern.Actor) error {
-	return s.change(ctx, func(tx *store.Tx) error {
-		f, err := readFactors(ctx, tx, x.MemberID)
+func (s *Service) RemoveTOTP(ctx context.Context, x *Session, from postern.Actor) (out Signed, err error) {
+	err = s.change(ctx, func(tx *store.Tx) error {
+		f, err := s.waysLeft(ctx, tx, x)
 		if err != nil {
 			return err
 		}
@@ -150,8 +147,10 @@ func (s *Service) RemoveTOTP(ctx context.Context, x *Session, from postern.Actor
 		if err := tx.DeleteTOTP(ctx, x.MemberID); err != nil {
 			return err
 		}
-		return s.audit(ctx, tx, from, "totp.remove", &x.Member)
+		out, err = s.turned(ctx, tx, x, "totp.remove", from)
+		return err
 	})
+	return out, err
 }
 
 // matchTOTP finds the step whose code this is, later than the last that was used.

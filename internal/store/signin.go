@@ -98,6 +98,11 @@ func (tx *Tx) RenewSession(ctx context.Context, id string, hash postern.SecretHa
 	return tx.updateSession(ctx, id, func(x *Session) { x.Hash, x.ProvedAt, x.SeenAt = hash, at, at })
 }
 
+// TurnSession gives a session another text, and leaves when its member proved who they are.
+func (tx *Tx) TurnSession(ctx context.Context, id string, hash postern.SecretHash, at time.Time) error {
+	return tx.updateSession(ctx, id, func(x *Session) { x.Hash, x.SeenAt = hash, at })
+}
+
 // EndSession removes a session of a member.
 func (tx *Tx) EndSession(ctx context.Context, m postern.MemberID, id string) error {
 	return tx.execOne(ctx, "session", "delete from sessions where id = $1 and member_id = $2", id, m)
@@ -115,7 +120,7 @@ func (tx *Tx) EndSessions(ctx context.Context, m postern.MemberID, but string) (
 // MembersByEmail reads the live members with an address, in any account, by the time they joined.
 func (q *queries) MembersByEmail(ctx context.Context, email string) ([]postern.Member, error) {
 	rows, err := q.db.QueryContext(ctx, "select "+memberColumns+memberFrom+`
-		where m.email = $1 and m.removed_at = 0 order by m.created_at, m.id limit 4`, email)
+		where m.email = $1 and m.removed_at = 0 order by m.created_at, m.id limit 32`, email)
 	return collect(rows, err, q.scanMember)
 }
 

@@ -205,10 +205,10 @@ var notPages = map[string]string{
 	"GET /keys.csv": "a file", "GET /keys/new/find": "JSON", "GET /keys/{id}/callers.csv": "a file", "GET /keys/{id}/first-call.json": "JSON",
 	"GET /keys/{id}/first-call/events": "a stream", "GET /keys/{id}/postman.json": "a file", "GET /keys/{id}/rotate/live": "JSON",
 	"GET /keys/{id}/addresses": "leads to the limits", "GET /keys/{id}/expiry": "leads to the limits", "GET /keys/{id}/limit": "leads to the limits",
-	"GET /search.json": "JSON", "GET /steps": "JSON", "GET /signin/second": "leads to the sign-in",
+	"GET /search.json": "JSON", "GET /steps": "JSON", "GET /signin/second": "leads to the sign-in", "GET /signin/account": "leads to the sign-in",
 	"GET /settings/integrations/service-keys": "leads to the keys",
 	"GET /signin/sso/{provider}":              "leads to a provider", "GET /signin/sso/callback": "leads on",
-	"GET /confirm/sso/{provider}": "leads to a provider", "GET /me/security/sso/{provider}": "leads to a provider",
+	"GET /confirm/sso/{provider}":    "leads to a provider",
 	"GET /settings/sso":              "needs a provider",
 	"GET /me/security/passkeys/{id}": "needs a passkey: TestPasskey goes there",
 }

@@ -19,8 +19,12 @@ const (
 	// exportMax is the most rows of one export, exportsAtOnce how many may run.
 	exportMax     = 1_000_000
 	exportsAtOnce = 4
-	// liveWait is how long one question for new calls waits.
+	// liveWait is how long one question for new calls waits, liveLook how often it is
+	// looked meanwhile whether who asks is still in.
 	liveWait = 20 * time.Second
+	liveLook = 2 * time.Second
+	// livePause is when to ask again, in seconds, who was answered without a wait.
+	livePause = 5
 	// exportPage is how long a page of an export may take to be sent.
 	exportPage = time.Minute
 )
@@ -53,19 +57,17 @@ func (c *Console) liveCalls(v *visit) error {
 		return err
 	}
 	f := v.callsFilter(keys)
-	wait := liveWait
-	if after.Zero() {
+	wait, pause := liveWait, 0
+	if after.Zero() || v.r.Method == http.MethodHead {
 		wait = 0
+	} else if closed, ok := c.streams.open(v.session.ID); ok {
+		defer closed()
+	} else {
+		wait, pause = 0, livePause
 	}
-	_ = http.NewResponseController(v.w).SetWriteDeadline(time.Now().Add(wait + 10*time.Second))
-	ctx, stop := c.untilStopping(v.r.Context())
-	defer stop()
-	calls, next, err := c.cfg.Activity.Tail(ctx, f.query(v.by.AccountID), after, wait)
+	calls, next, err := c.newCalls(v, f.query(v.by.AccountID), after, wait)
 	if err != nil {
-		if ctx.Err() == nil || v.r.Context().Err() != nil {
-			return err
-		}
-		calls, next = nil, after // the server ends; the next one goes on from here
+		return err
 	}
 	if request := f.values.Get("request"); request != "" {
 		some := calls[:0]
@@ -83,11 +85,45 @@ func (c *Console) liveCalls(v *visit) error {
 	out := struct {
 		Calls []liveCall `json:"calls"`
 		Next  string     `json:"next"`
-	}{make([]liveCall, len(rows)), next.String()}
+		Pause int        `json:"pause,omitempty"` // seconds until the next question
+	}{make([]liveCall, len(rows)), next.String(), pause}
 	for i, r := range rows {
 		out.Calls[i] = liveCall{r.Link, r.At.UTC().Format(time.RFC3339), r.Method, r.Path, r.Answer, r.Kind, r.Why, r.Name, r.KeyLink, r.IP, r.Client, r.Took}
 	}
 	return v.sayJSON(http.StatusOK, out)
+}
+
+// newCalls waits for calls, but not for somebody who was signed out meanwhile, nor on
+// while the server ends.
+func (c *Console) newCalls(v *visit, f activity.Filter, after activity.Cursor, wait time.Duration) ([]postern.Activity, activity.Cursor, error) {
+	end := time.Now().Add(wait)
+	_ = http.NewResponseController(v.w).SetWriteDeadline(end.Add(10 * time.Second))
+	ctx, stop := c.untilStopping(v.r.Context())
+	defer stop()
+	for {
+		left := max(0, time.Until(end))
+		calls, next, err := c.cfg.Activity.Tail(ctx, f, after, min(left, liveLook))
+		if err != nil {
+			if ctx.Err() == nil || v.r.Context().Err() != nil {
+				return nil, after, err
+			}
+			return nil, after, nil // the server ends; the next one goes on from here
+		}
+		if left == 0 {
+			return calls, next, nil
+		}
+		in, err := v.stillIn(v.r.Context())
+		if err != nil {
+			return nil, after, err
+		}
+		if !in {
+			return nil, after, postern.Errorf(postern.CodeUnauthenticated, "You are signed out. Sign in again.")
+		}
+		if len(calls) > 0 {
+			return calls, next, nil
+		}
+		after = next
+	}
 }
 
 // untilStopping is a context that ends with another one, and when the server begins to end.

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"postern.dev/postern/internal/activity"
@@ -67,7 +66,7 @@ type Console struct {
 	lists   keyLists
 	book    bookCache
 	covers  coverCache
-	streams atomic.Int64    // that are open
+	streams streams
 	known   map[string]bool // patterns that are served, so that nothing links to what isn't there
 	handler http.Handler
 	mux     *http.ServeMux

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -28,9 +29,8 @@ func (c *Console) waitingRoutes() []route {
 }
 
 const (
-	streamLife  = time.Minute     // then the browser asks anew, and is checked anew
-	streamLook  = 2 * time.Second // how often what isn't the account's own activity is looked at
-	streamsMost = 256
+	streamLife = time.Minute     // then the browser asks anew, and is checked anew
+	streamLook = 2 * time.Second // how often what isn't the account's own activity is looked at
 )
 
 // The states of the wait.
@@ -347,48 +347,57 @@ func (v *visit) waitingJSON(p *waitingPart) error {
 }
 
 // firstCallStream tells how far a key is, and again whenever that changes, for a
-// minute; then the browser asks anew.
+// minute; then the browser asks anew. Where no stream may be opened it is answered with
+// 204, after which the page asks every few seconds instead.
 func (c *Console) firstCallStream(v *visit) error {
-	if c.streams.Add(1) > streamsMost {
-		c.streams.Add(-1)
-		return postern.Errorf(postern.CodeUnavailable, "Too many pages are waiting just now. Open the page again in a minute.")
+	k, err := c.kr.Key(v.r.Context(), v.by, postern.KeyID(v.path("id")))
+	if err != nil {
+		return err
 	}
-	defer c.streams.Add(-1)
-	ctx := v.r.Context()
+	h := v.w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no")
+	if v.r.Method == http.MethodHead {
+		h.Set("Content-Type", "text/event-stream")
+		v.w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	closed, ok := func() {}, !k.Ended()
+	if ok {
+		closed, ok = c.streams.open(v.session.ID)
+	}
+	if !ok {
+		v.w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	defer closed()
+	h.Set("Content-Type", "text/event-stream")
+	ctx, stop := c.untilStopping(v.r.Context())
+	defer stop()
+	return c.followFirstCall(ctx, v)
+}
+
+// followFirstCall writes events until the time is over, the reader has gone or was
+// signed out, or the server ends.
+func (c *Console) followFirstCall(ctx context.Context, v *visit) error {
 	f := activity.Filter{Account: v.by.AccountID, Key: postern.KeyID(v.path("id"))}
 	_, at, err := c.cfg.Activity.Tail(ctx, f, activity.Cursor{}, 0)
 	if err != nil {
 		return err
 	}
-	k, p, err := c.waitingKey(v)
+	_, p, err := c.waitingKey(v)
 	if err != nil {
 		return err
-	}
-	h := v.w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no")
-	if k.Ended() {
-		v.w.WriteHeader(http.StatusNoContent) // tells the browser not to ask again
-		return nil
 	}
 	out := http.NewResponseController(v.w)
 	if err := writeEvent(v.w, out, &p); err != nil {
 		return nil // whoever waited has gone
 	}
-	end := time.NewTimer(streamLife)
-	defer end.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-c.cfg.Stopping:
-			return nil
-		case <-end.C:
-			return nil
-		default:
-		}
+	for end := time.Now().Add(streamLife); time.Now().Before(end); {
 		if _, at, err = c.cfg.Activity.Tail(ctx, f, at, streamLook); err != nil {
+			return nil
+		}
+		if in, err := v.stillIn(ctx); err != nil || !in {
 			return nil
 		}
 		v.now = c.now()
@@ -404,6 +413,7 @@ func (c *Console) firstCallStream(v *visit) error {
 			}
 		}
 	}
+	return nil
 }
 
 func writeEvent(w http.ResponseWriter, out *http.ResponseController, p *waitingPart) error {

@@ -83,6 +83,8 @@ async function run() {
       held = held.slice(-most);
       if (!still) release();
       say();
+      // So many pages wait already that this one has to ask again and again.
+      if (got.pause) await new Promise((r) => { setTimeout(r, got.pause * 1000); });
     } catch {
       if (signal.aborted) return;
       show('The server could not be asked. Trying again.');

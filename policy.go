@@ -32,6 +32,8 @@ type Policy struct {
 	IdleAfter int
 	// Tripwires is what is watched for, and what happens then.
 	Tripwires Tripwires
+	// Leaks is what happens when a secret was found in the open.
+	Leaks LeakPolicy
 
 	ChangedAt time.Time // zero where nobody ever set one
 	ChangedBy MemberID
@@ -42,7 +44,7 @@ type Policy struct {
 
 // DefaultPolicy is what holds until someone sets another one: it reminds, and limits nothing.
 func DefaultPolicy(a AccountID) Policy {
-	return Policy{AccountID: a, RemindExpiry: []int{30, 7, 1}, RemindAge: 180, IdleAfter: 45, Tripwires: DefaultTripwires()}
+	return Policy{AccountID: a, RemindExpiry: []int{30, 7, 1}, RemindAge: 180, IdleAfter: 45, Tripwires: DefaultTripwires(), Leaks: DefaultLeakPolicy()}
 }
 
 // Valid reports what is wrong with a policy's numbers, naming the field.
@@ -64,6 +66,11 @@ func (p *Policy) Valid() error {
 	}
 	if !slices.IsSortedFunc(p.RemindExpiry, func(a, b int) int { return b - a }) || len(slices.Compact(slices.Clone(p.RemindExpiry))) != len(p.RemindExpiry) {
 		return Invalidf("remindExpiry", "Write each reminder once, the longest first.")
+	}
+	if p.Leaks != (LeakPolicy{}) {
+		if err := p.Leaks.Valid(); err != nil {
+			return err
+		}
 	}
 	if p.Tripwires == (Tripwires{}) {
 		return nil // they stay as they are

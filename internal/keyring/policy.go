@@ -33,6 +33,9 @@ func (kr *Keyring) SetPolicy(ctx context.Context, by postern.Actor, p postern.Po
 		if p.Tripwires == (postern.Tripwires{}) {
 			p.Tripwires = was.Tripwires // an editor that knows nothing of them
 		}
+		if p.Leaks == (postern.LeakPolicy{}) {
+			p.Leaks = was.Leaks
+		}
 		if err := p.Valid(); err != nil {
 			return err
 		}
@@ -59,7 +62,7 @@ func (kr *Keyring) SetPolicy(ctx context.Context, by postern.Actor, p postern.Po
 
 func policyFacts(p *postern.Policy) map[string]any {
 	return map[string]any{"requireExpiry": p.RequireExpiry, "longestLife": p.LongestLife, "writeNetworks": p.WriteNetworks,
-		"remindExpiry": p.RemindExpiry, "remindAge": p.RemindAge, "idleAfter": p.IdleAfter, "tripwires": p.Tripwires.Facts()}
+		"remindExpiry": p.RemindExpiry, "remindAge": p.RemindAge, "idleAfter": p.IdleAfter, "tripwires": p.Tripwires.Facts(), "leaks": p.Leaks.Facts()}
 }
 
 // writes reports whether one of some scopes can change something. What no catalog

@@ -16,7 +16,8 @@ type policyBody struct {
 	RemindAge     int   `json:"remindAge"`
 	IdleAfter     int   `json:"idleAfter"`
 	// Absent where it was written before there were any.
-	Tripwires *postern.Tripwires `json:"tripwires,omitempty"`
+	Tripwires *postern.Tripwires  `json:"tripwires,omitempty"`
+	Leaks     *postern.LeakPolicy `json:"leaks,omitempty"`
 }
 
 // Policy reads what an account asks of its keys: the default where it set nothing.
@@ -39,7 +40,7 @@ func (q *queries) scanPolicy(s scanner) (p postern.Policy, err error) {
 	p.ChangedAt = fromMicros(changed)
 	if q.seals.broken(policiesTable, []any{p.AccountID, body, p.ChangedBy, changed, p.Revision}, m) {
 		// Nothing of it is believed; keys can't be made under it until it is set anew.
-		return postern.Policy{AccountID: p.AccountID, Revision: p.Revision, Altered: true, Tripwires: postern.DefaultTripwires()}, nil
+		return postern.Policy{AccountID: p.AccountID, Revision: p.Revision, Altered: true, Tripwires: postern.DefaultTripwires(), Leaks: postern.DefaultLeakPolicy()}, nil
 	}
 	var b policyBody
 	if err := fromJSON(body, &b); err != nil {
@@ -51,6 +52,10 @@ func (q *queries) scanPolicy(s scanner) (p postern.Policy, err error) {
 	if b.Tripwires != nil {
 		p.Tripwires = *b.Tripwires
 	}
+	p.Leaks = postern.DefaultLeakPolicy()
+	if b.Leaks != nil {
+		p.Leaks = *b.Leaks
+	}
 	return p, nil
 }
 
@@ -59,6 +64,6 @@ func (q *queries) scanPolicy(s scanner) (p postern.Policy, err error) {
 func (tx *Tx) PutPolicy(ctx context.Context, p *postern.Policy) error {
 	p.Revision++
 	p.Altered = false
-	body := asJSON(policyBody{p.RequireExpiry, p.LongestLife, p.WriteNetworks, p.RemindExpiry, p.RemindAge, p.IdleAfter, &p.Tripwires})
+	body := asJSON(policyBody{p.RequireExpiry, p.LongestLife, p.WriteNetworks, p.RemindExpiry, p.RemindAge, p.IdleAfter, &p.Tripwires, &p.Leaks})
 	return tx.exec(ctx, "put policy", policiesTable.put(), tx.seals.seal(policiesTable, []any{p.AccountID, body, p.ChangedBy, micros(p.ChangedAt), p.Revision})...)
 }

@@ -1,0 +1,16 @@
+-- +goose Up
+
+-- Where secrets were found: which one it was, never the secret.
+create table leak_reports (
+  id text not null primary key,
+  account_id text not null references accounts (id),
+  key_id text not null references credentials (key_id),
+  generation bigint not null,
+  last_four text not null,
+  source text not null,
+  url text not null,
+  did text not null,
+  at bigint not null,
+  unique (key_id, generation, source, url)
+);
+create index leak_reports_page on leak_reports (account_id, at, id);

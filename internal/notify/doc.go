@@ -4,14 +4,17 @@
 //
 // Each member is told of each thing once, however many nodes run: what is told of
 // has a name, which the row of a notification has only once. Mail is sent after
-// that, by whichever node claims it, and tried again with growing pauses. Neither
-// ever holds a secret, or a link that does something when it is opened.
+// that, by whichever node claims it, and tried again with growing pauses. A node that
+// dies between sending a mail and noting that is the one case in which it goes out
+// twice, with the same Message-ID. Neither ever holds a secret, or a link that does
+// something when it is opened.
 package notify
 
 import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"postern.dev/postern/internal/activity"
@@ -48,6 +51,7 @@ func Kinds() []Kind {
 		{KeyUnused, "A key is not used", "For as many days as the security policy names."},
 		{Joined, "Someone accepted an invitation", "For those who look after members."},
 		{PolicySet, "The security policy changed", "Someone else changed it."},
+		{AuditBroken, "The audit log is broken", "A check found it changed by other means than Postern. For those who run this server."},
 	}
 }
 
@@ -70,7 +74,8 @@ type Config struct {
 type Notifier struct {
 	cfg  Config
 	db   *store.DB
-	poke chan struct{}
+	poke chan struct{} // something happened
+	post chan struct{} // there may be mails
 }
 
 // New makes a Notifier.
@@ -82,42 +87,58 @@ func New(cfg Config) *Notifier {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
-	return &Notifier{cfg: cfg, db: cfg.DB, poke: make(chan struct{}, 1)}
+	return &Notifier{cfg: cfg, db: cfg.DB, poke: make(chan struct{}, 1), post: make(chan struct{}, 1)}
 }
 
 // Poke says that something happened which somebody may want to know of. It never blocks.
-func (n *Notifier) Poke() {
+func (n *Notifier) Poke() { wake(n.poke) }
+
+func wake(c chan struct{}) {
 	select {
-	case n.poke <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
 const (
-	breath    = 2 * time.Second // between two looks, however much happens
-	every     = time.Minute     // how often is looked for events and mails that are due
-	everyKeys = time.Hour       // how often all keys are looked at, by one of the nodes
+	breath    = 2 * time.Second  // between two looks, however much happens
+	every     = time.Minute      // how often is looked for events and mails that are due
+	everyKeys = time.Hour        // how often all keys are looked at, by one of the nodes
+	keysTime  = 10 * time.Minute // how long that node may take, or have failed, before another tries
 )
 
-// Run works until ctx ends. What fails is told in the log and tried again.
+// Run works until ctx ends. What fails is told in the log and tried again. Mails go
+// out beside the rest, as a mail server may take its time.
 func (n *Notifier) Run(ctx context.Context) error {
+	var mails sync.WaitGroup
+	mails.Go(func() { n.again(ctx, n.post, 0, n.SendDue) })
+	n.again(ctx, n.poke, breath, n.KeysIfDue, n.Events, func(context.Context) error {
+		wake(n.post)
+		return nil
+	})
+	mails.Wait()
+	return nil
+}
+
+// again works every minute, and a moment after it is woken.
+func (n *Notifier) again(ctx context.Context, woken <-chan struct{}, moment time.Duration, work ...func(context.Context) error) {
 	t := time.NewTicker(every)
 	defer t.Stop()
 	for {
-		for _, do := range []func(context.Context) error{n.KeysIfDue, n.Events, n.SendDue} {
+		for _, do := range work {
 			if err := do(ctx); err != nil && ctx.Err() == nil {
 				n.cfg.Log.WarnContext(ctx, "notifications are late", "err", err)
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-t.C:
-		case <-n.poke:
+		case <-woken:
 			select {
 			case <-ctx.Done():
-				return nil
-			case <-time.After(breath):
+				return
+			case <-time.After(moment):
 			}
 		}
 	}

@@ -43,9 +43,9 @@ func (f *Final) Error() string { return f.Err.Error() }
 func (f *Final) Unwrap() error { return f.Err }
 
 const (
-	mailsAtOnce = 20
-	claim       = 5 * time.Minute // how long a node may take for what it claimed
-	mailTries   = 9               // over about two days
+	mailTime  = time.Minute  // how long a mail server may take for one
+	claim     = 5 * mailTime // how long the one mail that a node claimed is its own
+	mailTries = 9            // over about two days
 )
 
 // pause is how long to wait after a number of tries.
@@ -53,7 +53,8 @@ func pause(tries int64) time.Duration {
 	return min(time.Minute<<min(2*(tries-1), 20), 12*time.Hour)
 }
 
-// SendDue sends the mails that are due.
+// SendDue sends the mails that are due, and claims each just before: what is claimed is
+// sent well before another node may take it.
 func (n *Notifier) SendDue(ctx context.Context) error {
 	if n.cfg.Mail == nil {
 		return nil
@@ -62,19 +63,14 @@ func (n *Notifier) SendDue(ctx context.Context) error {
 		var list []store.Notification
 		now := n.cfg.Now()
 		_, err := n.db.Write(ctx, func(tx *store.Tx) (err error) {
-			list, err = tx.ClaimMails(ctx, now, now.Add(claim), mailsAtOnce)
+			list, err = tx.ClaimMails(ctx, now, now.Add(claim), 1)
 			return err
 		})
-		if err != nil {
+		if err != nil || len(list) == 0 {
 			return err
 		}
-		for i := range list {
-			if err := n.send(ctx, &list[i]); err != nil {
-				return err
-			}
-		}
-		if len(list) < mailsAtOnce {
-			return nil
+		if err := n.send(ctx, &list[0]); err != nil {
+			return err
 		}
 	}
 }
@@ -87,7 +83,7 @@ func (n *Notifier) send(ctx context.Context, row *store.Notification) error {
 	}
 	row.MailAt, row.MailError = time.Time{}, ""
 	if m != nil {
-		one, cancel := context.WithTimeout(ctx, time.Minute)
+		one, cancel := context.WithTimeout(ctx, mailTime)
 		err := n.cfg.Mail.Send(one, m)
 		cancel()
 		_, final := errors.AsType[*Final](err)

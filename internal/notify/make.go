@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	settingKeys  = "notify_keys_at"
+	settingKeys  = "notify_keys_at"    // when the latest look at all keys began that came to its end
+	settingBegun = "notify_keys_begun" // when the latest one began
 	settingAudit = "notify_audit_seq"
 
 	mostTold     = 20  // admins who are told where nobody looks after a key
@@ -40,24 +41,38 @@ type reader struct {
 	why string
 }
 
-// KeysIfDue looks at all keys, unless some node did in the last hour.
+// KeysIfDue looks at all keys, unless some node did in the last hour. The hour counts
+// once the work is done: where a node ends or fails before, another one begins anew,
+// and what was told already isn't told again.
 func (n *Notifier) KeysIfDue(ctx context.Context) error {
 	now, due := n.cfg.Now(), false
 	_, err := n.db.Write(ctx, func(tx *store.Tx) error {
-		text, err := tx.Setting(ctx, settingKeys)
-		if err != nil {
-			return err
+		due = true
+		for name, pause := range map[string]time.Duration{settingKeys: everyKeys, settingBegun: keysTime} {
+			text, err := tx.Setting(ctx, name)
+			if err != nil {
+				return err
+			}
+			last, _ := strconv.ParseInt(text, 10, 64)
+			due = due && !now.Before(postern.Micros(last).Time().Add(pause))
 		}
-		last, _ := strconv.ParseInt(text, 10, 64)
-		if due = postern.Micros(last).Time().Add(everyKeys).Compare(now) <= 0; !due {
+		if !due {
 			return nil
 		}
-		return tx.SetSetting(ctx, settingKeys, strconv.FormatInt(int64(postern.ToMicros(now)), 10))
+		return n.note(ctx, tx, settingBegun, now)
 	})
 	if err != nil || !due {
 		return err
 	}
-	return n.Keys(ctx)
+	if err := n.Keys(ctx); err != nil {
+		return err
+	}
+	_, err = n.db.Write(ctx, func(tx *store.Tx) error { return n.note(ctx, tx, settingKeys, now) })
+	return err
+}
+
+func (n *Notifier) note(ctx context.Context, tx *store.Tx, name string, at time.Time) error {
+	return tx.SetSetting(ctx, name, strconv.FormatInt(int64(postern.ToMicros(at)), 10))
 }
 
 // Keys looks at all keys of all accounts, and tells what is due.

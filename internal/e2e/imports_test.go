@@ -19,7 +19,9 @@ var mayImport = []struct{ pkg, imports string }{
 	{"client", "api"},
 	{"guard", "api client"},
 	{"internal/testsum", ""},
-	{"internal/store", "."},
+	{"internal/scan", "."},
+	{"internal/auditlog", "."},
+	{"internal/store", ". internal/auditlog"},
 	{"internal/store/storetest", ". internal/store"},
 	{"internal/catalog", "."},
 	{"internal/catalog/catalogtest", ". internal/catalog"},
@@ -27,8 +29,10 @@ var mayImport = []struct{ pkg, imports string }{
 	{"internal/activity", ". internal/store"},
 	{"internal/keyring", ". internal/store internal/catalog"},
 	{"internal/notify", ". internal/store internal/activity internal/keyring"},
+	{"internal/auditor", ". internal/auditlog internal/store"},
 	{"internal/oauth", ". internal/store"},
 	{"internal/webhook", ". internal/store"},
+	{"internal/workbench/accesslog", ""},
 	{"internal/workbench", ". internal/store internal/catalog internal/keyring"},
 	{"internal/crm", ". internal/store"},
 	{"internal/signin", ". internal/store internal/keyring"},
@@ -42,11 +46,11 @@ var mayImport = []struct{ pkg, imports string }{
 	{"internal/console", ". api " + rooms + " internal/signin internal/door"},
 	{"internal/docsite", "docs"},
 	{"internal/cli/screen", ""},
-	{"internal/cli", ". api client internal/cli/screen"},
+	{"internal/cli", ". api client internal/auditlog internal/cli/screen"},
 }
 
 // rooms are the packages from store to workbench.
-const rooms = "internal/store internal/catalog internal/verify internal/activity internal/keyring internal/notify internal/oauth internal/webhook internal/workbench"
+const rooms = "internal/auditlog internal/auditor internal/store internal/catalog internal/verify internal/activity internal/keyring internal/notify internal/oauth internal/webhook internal/workbench"
 
 // The ones that put the others together may import anything.
 var wires = []string{"cmd/postern", "bench", "internal/node", "internal/demo", "internal/e2e", "internal/e2e/browser", "internal/e2e/model"}

@@ -113,10 +113,11 @@ func (n *Node) serve(ls Listeners) ([]*http.Server, <-chan error) {
 		s.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 		out = append(out, s)
 		l = door.Bounded(l, door.Bounds{Exempt: n.Config.Proxies})
+		cert, key := n.Config.TLSCert, n.Config.TLSKey // a server that is stopped at once may still be about to begin
 		go func() {
 			var err error
-			if n.Config.TLSCert != "" {
-				err = s.ServeTLS(l, n.Config.TLSCert, n.Config.TLSKey)
+			if cert != "" {
+				err = s.ServeTLS(l, cert, key)
 			} else {
 				err = s.Serve(l)
 			}

@@ -73,7 +73,8 @@ type Activity struct {
 	Status     int
 	Allowed    bool
 	Reason     Reason
-	Missing    []Scope
+	Would      Reason  // why a narrowing that was being tried would have refused an allowed call; none where it wouldn't
+	Missing    []Scope // what it lacked, or would have lacked
 	Used       []Scope // what let it through; none where it was refused, or needed none
 	Door       string  // "gateway", "verify", "authorize", "api"
 	Duration   time.Duration

@@ -40,7 +40,7 @@ type slot struct {
 	status                                uint16
 	generation                            uint32
 	kind                                  postern.Kind
-	reason                                postern.Reason
+	reason, would                         postern.Reason
 	allowed, known                        bool
 }
 
@@ -73,7 +73,7 @@ func (b *buffer) put(e *postern.Event) bool {
 	d := &e.Decision
 	s.at, s.duration, s.bytesIn, s.bytesOut = e.At, e.Duration, e.BytesIn, e.BytesOut
 	s.account, s.member, s.operation, s.door, s.ip = d.Account, d.Member, d.Operation, e.Door, e.IP
-	s.key, s.generation, s.kind, s.reason, s.allowed, s.known = d.Key, d.Gen, d.Kind, d.Reason, d.Allowed, d.Known
+	s.key, s.generation, s.kind, s.reason, s.would, s.allowed, s.known = d.Key, d.Gen, d.Kind, d.Reason, d.Would, d.Allowed, d.Known
 	s.text, s.status = uint32(at), uint16(e.Status)
 	s.method, s.path, s.agent = uint16(len(method)), uint16(len(path)), uint16(len(agent))
 	s.request, s.missing, s.used = uint16(len(request)), uint16(len(missing)), uint16(len(used))

@@ -19,7 +19,7 @@ type shape struct {
 	generation                                  int64
 	status                                      int
 	kind                                        postern.Kind
-	reason                                      postern.Reason
+	reason, would                               postern.Reason
 	allowed                                     bool
 }
 
@@ -49,7 +49,7 @@ func (f *facts) path(brand, path string, op *postern.Operation) string {
 func (f *shape) activity() postern.Activity {
 	return postern.Activity{AccountID: f.account, KeyID: f.key, Kind: f.kind, Generation: f.generation, MemberID: f.member,
 		Upstream: f.upstream, Operation: f.operation, Method: f.method, Status: f.status, Allowed: f.allowed,
-		Reason: f.reason, Missing: splitScopes(f.missing), Used: splitScopes(f.used), Door: f.door, IP: f.ip, UserAgent: f.agent}
+		Reason: f.reason, Would: f.would, Missing: splitScopes(f.missing), Used: splitScopes(f.used), Door: f.door, IP: f.ip, UserAgent: f.agent}
 }
 
 // clone is a shape whose texts are no parts of longer ones.
@@ -74,7 +74,7 @@ type rawShape struct {
 	status                 uint16
 	generation             uint32
 	kind                   postern.Kind
-	reason                 postern.Reason
+	reason, would          postern.Reason
 	allowed, known         bool
 	method, agent, missing string
 	used                   string
@@ -97,7 +97,7 @@ func (fa *factory) forget() {
 }
 
 func (fa *factory) of(brand string, s *slot, method, agent, missing, used string) *facts {
-	raw := rawShape{s.account, s.member, s.operation, s.door, s.ip, s.key, s.status, s.generation, s.kind, s.reason, s.allowed, s.known,
+	raw := rawShape{s.account, s.member, s.operation, s.door, s.ip, s.key, s.status, s.generation, s.kind, s.reason, s.would, s.allowed, s.known,
 		method, agent, missing, used}
 	if fa.latest != nil && raw == fa.raw {
 		return fa.latest
@@ -134,7 +134,7 @@ func factsOf(brand string, raw *rawShape) *facts {
 		allowed: raw.allowed, reason: raw.reason, method: clean(brand, raw.method, rawMethod), door: clean(brand, raw.door, maxName),
 		agent: clean(brand, raw.agent, maxAgent), missing: scopesText(raw.missing)}}
 	if raw.allowed {
-		f.used = scopesText(raw.used)
+		f.used, f.would = scopesText(raw.used), raw.would
 	}
 	ip := raw.ip.Unmap().WithZone("")
 	if ip.IsValid() {

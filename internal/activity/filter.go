@@ -22,6 +22,7 @@ type Filter struct {
 	StatusClass int // 4 for 400 to 499
 	Reason      postern.Reason
 	Allowed     *bool
+	Would       bool // only allowed calls that a narrowing which was being tried would have refused
 	Door        string
 	NotDoor     string // what came in elsewhere
 	IP          string // as activity shows it
@@ -98,6 +99,7 @@ func (t *test) shape(f *shape) bool {
 		t.StatusClass != 0 && f.status/100 != t.StatusClass,
 		t.Reason != postern.ReasonNone && f.reason != t.Reason,
 		t.Allowed != nil && f.allowed != *t.Allowed,
+		t.Would && f.would == postern.ReasonNone,
 		t.Door != "" && f.door != t.Door,
 		t.NotDoor != "" && f.door == t.NotDoor,
 		t.IP != "" && f.ip != t.IP,

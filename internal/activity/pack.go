@@ -204,7 +204,7 @@ func (p *packer) shape(f *facts) uint64 {
 	p.shapes++
 	b := p.sec[secShapes]
 	for _, s := range [...]string{string(f.key), f.kind.String(), string(f.member), string(f.upstream), f.operation, f.method,
-		f.reason.String(), f.missing, f.used, f.door, f.ip, f.agent} {
+		f.reason.String(), f.would.String(), f.missing, f.used, f.door, f.ip, f.agent} {
 		b = binary.AppendUvarint(b, p.textOf(s))
 	}
 	b = binary.AppendUvarint(b, uint64(f.generation))

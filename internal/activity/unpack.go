@@ -170,6 +170,7 @@ func (u *unpacked) readShapes(n int) bool {
 		f.member, f.upstream = postern.MemberID(next()), postern.UpstreamID(next())
 		f.operation, f.method = next(), next()
 		f.reason, _ = postern.ParseReason(next())
+		f.would, _ = postern.ParseReason(next())
 		f.missing, f.used, f.door, f.ip, f.agent = next(), next(), next(), next(), next()
 		f.generation = r.positive()
 		status := r.uvarint()

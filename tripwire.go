@@ -36,6 +36,8 @@ type Tripwires struct {
 	FarMinutes int
 	// FarFleet is how many networks a key may be at home in before it counts as a fleet, of which nothing is told.
 	FarFleet int
+	// FarLearnHours is for how long after its first call a key's networks are only learned.
+	FarLearnHours int
 	// RefusedCalls in RefusedMinutes, and RefusedPercent of the calls in that time, are a burst.
 	RefusedCalls, RefusedMinutes, RefusedPercent int
 }
@@ -43,7 +45,7 @@ type Tripwires struct {
 // DefaultTripwires are those of an account that set none: all of them only tell.
 func DefaultTripwires() Tripwires {
 	return Tripwires{Retired: TripNotify, Far: TripNotify, Canary: TripNotify, Refused: TripNotify,
-		FarMinutes: 10, FarFleet: 5, RefusedCalls: 50, RefusedMinutes: 5, RefusedPercent: 50}
+		FarMinutes: 10, FarFleet: 5, FarLearnHours: 24, RefusedCalls: 50, RefusedMinutes: 5, RefusedPercent: 50}
 }
 
 // Action is what a tripwire of a kind does.
@@ -71,7 +73,7 @@ func (t *Tripwires) action(kind TripKind) *TripAction {
 // Facts is what the audit log keeps of them.
 func (t *Tripwires) Facts() map[string]any {
 	return map[string]any{string(TripRetired): t.Retired, string(TripFar): t.Far, string(TripCanary): t.Canary, string(TripRefused): t.Refused,
-		"farMinutes": t.FarMinutes, "farFleet": t.FarFleet, "refusedCalls": t.RefusedCalls, "refusedMinutes": t.RefusedMinutes, "refusedPercent": t.RefusedPercent}
+		"farMinutes": t.FarMinutes, "farFleet": t.FarFleet, "farLearnHours": t.FarLearnHours, "refusedCalls": t.RefusedCalls, "refusedMinutes": t.RefusedMinutes, "refusedPercent": t.RefusedPercent}
 }
 
 // Valid reports what is wrong with the numbers, naming the field.
@@ -87,7 +89,7 @@ func (t *Tripwires) Valid() error {
 		field     string
 		n, lo, hi int
 	}{
-		{"farMinutes", t.FarMinutes, 1, 60}, {"farFleet", t.FarFleet, 2, 100},
+		{"farMinutes", t.FarMinutes, 1, 60}, {"farFleet", t.FarFleet, 2, 100}, {"farLearnHours", t.FarLearnHours, 0, 720},
 		{"refusedCalls", t.RefusedCalls, 1, 250}, {"refusedMinutes", t.RefusedMinutes, 1, 60}, {"refusedPercent", t.RefusedPercent, 1, 100},
 	} {
 		if f.n < f.lo || f.n > f.hi {

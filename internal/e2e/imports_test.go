@@ -29,6 +29,8 @@ var mayImport = []struct{ pkg, imports string }{
 	{"internal/activity", ". internal/store"},
 	{"internal/keyring", ". internal/store internal/catalog"},
 	{"internal/notify", ". internal/store internal/activity internal/keyring"},
+	{"internal/rotation", ". internal/store internal/activity internal/keyring"},
+	{"internal/tripwire", ". internal/store internal/activity internal/keyring"},
 	{"internal/auditor", ". internal/auditlog internal/store"},
 	{"internal/oauth", ". internal/store"},
 	{"internal/webhook", ". internal/store"},
@@ -50,7 +52,7 @@ var mayImport = []struct{ pkg, imports string }{
 }
 
 // rooms are the packages from store to workbench.
-const rooms = "internal/auditlog internal/auditor internal/store internal/catalog internal/verify internal/activity internal/keyring internal/notify internal/oauth internal/webhook internal/workbench"
+const rooms = "internal/auditlog internal/auditor internal/store internal/catalog internal/verify internal/activity internal/keyring internal/notify internal/rotation internal/oauth internal/webhook internal/workbench"
 
 // The ones that put the others together may import anything.
 var wires = []string{"cmd/postern", "bench", "internal/node", "internal/demo", "internal/e2e", "internal/e2e/browser", "internal/e2e/model"}

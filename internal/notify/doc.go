@@ -45,6 +45,9 @@ func Kinds() []Kind {
 	return []Kind{
 		{KeyExpires, "A key ends soon", "On the days before its end that the security policy names."},
 		{RotationEnds, "An old secret is still used", "A day before it stops, with who uses it."},
+		{RotationAsks, "An old secret waits for your word", "It is held past its deadline, since something still uses it."},
+		{RotationOver, "An old secret ended by itself", "Nobody used it any more."},
+		{Tripwire, "A tripwire was touched", "An ended secret, two far networks at once, a canary, a burst of refusals."},
 		{KeyRefused, "A key’s calls are refused", "At least 20 calls in an hour, and 5 in 100 of them refused."},
 		{KeyEnded, "A key was ended", "Someone else revoked or deleted a key that you look after."},
 		{SecretOld, "A secret is old", "It is due for a rotation by the security policy."},

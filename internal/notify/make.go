@@ -302,7 +302,7 @@ func (n *Notifier) event(ctx context.Context, tx *store.Tx, e *postern.AuditEntr
 		d.to, err = who.of(ctx, &k)
 		return d, err
 	default:
-		return nil, nil
+		return n.watched(ctx, tx, e, d)
 	}
 	who, err := n.people(ctx, e.AccountID)
 	if err != nil {

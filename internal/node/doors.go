@@ -62,6 +62,7 @@ func (n *Node) openDoors() (err error) {
 	}
 	d.admin, err = n.adminMux(api, web)
 	d.workers = map[string]func(context.Context) error{"gateway": d.proxy.Run, "upstreams": n.followUpstreams, "notifications": n.Notifier.Run}
+	n.openWatchers()
 	return err
 }
 

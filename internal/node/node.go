@@ -70,8 +70,9 @@ type Node struct {
 	Notifier *notify.Notifier
 	CRM      *crm.Service // nil where it isn't served
 
-	doors   doors
-	release func()
+	doors    doors
+	watchers watchers
+	release  func()
 }
 
 // Open takes the data directory, opens the databases and puts a node together.
@@ -173,7 +174,8 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 		return fmt.Errorf("node: the catalog of Postern's own API: %w", err)
 	}
 	n.Activity, err = activity.Open(ctx, activity.Config{Target: n.target("activity.db"), Now: cfg.Now, Logger: cfg.Log, Brand: cfg.Brand,
-		KeepCalls: cfg.KeepActivity, DayStart: func(a postern.AccountID, at postern.Micros) postern.Micros { return n.Verifier.DayStart(a, at) }})
+		KeepCalls: cfg.KeepActivity, DayStart: func(a postern.AccountID, at postern.Micros) postern.Micros { return n.Verifier.DayStart(a, at) },
+		Seen: n.seen})
 	if err != nil {
 		return err
 	}

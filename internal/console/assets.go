@@ -69,6 +69,19 @@ func loadAssets() (*assets, error) {
 	if err := a.add("postern.css", "text/css; charset=utf-8", packCSS(css.Bytes())); err != nil {
 		return nil, err
 	}
+	alone, err := fs.Glob(assetFiles, "assets/css/pages/*.css") // of pages that ask for them
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range alone {
+		b, err := assetFiles.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := a.add(path.Base(name), "text/css; charset=utf-8", packCSS(b)); err != nil {
+			return nil, err
+		}
+	}
 	for pattern, kind := range map[string]string{"assets/js/*.js": "text/javascript; charset=utf-8", "assets/*.svg": "image/svg+xml"} {
 		names, err := fs.Glob(assetFiles, pattern)
 		if err != nil {

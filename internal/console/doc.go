@@ -5,7 +5,8 @@
 //
 //  1. audit.go holds its routes, its handlers and its view; templates/audit.html
 //     its markup; assets/css/audit.css and assets/js/audit.js what only it needs.
-//     routes.go gets one line: c.auditRoutes().
+//     Much of a sheet that one page alone needs goes to assets/css/pages, and the
+//     view names it in Styles: every page carries the rest. routes.go gets one line: c.auditRoutes().
 //
 //  2. A route names its pattern, its handler and who may come:
 //

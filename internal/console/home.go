@@ -109,6 +109,7 @@ func (s *keySnap) everCalled() bool {
 func (c *Console) callsOfWeek(v *visit) (out callsChart, err error) {
 	now := v.now.In(v.zone)
 	to := time.Date(now.Year(), now.Month(), now.Day()+1, 0, 0, 0, 0, v.zone)
+	c.cfg.Activity.Settle(v.r.Context())
 	points, err := c.cfg.Activity.Series(v.r.Context(), activity.Subject{Account: v.by.AccountID}, to.Add(-homeDays*24*time.Hour), to, 24*time.Hour)
 	if err != nil {
 		return out, err

@@ -358,6 +358,7 @@ func (c *Console) callsADay(v *visit, rows []*keyRow) (map[postern.KeyID][]int64
 	to := time.Date(end.Year(), end.Month(), end.Day()+1, 0, 0, 0, 0, v.zone)
 	from := to.Add(-sparkDays * 24 * time.Hour)
 	out := make(map[postern.KeyID][]int64, len(rows))
+	c.cfg.Activity.Settle(v.r.Context())
 	for chunk := range slices.Chunk(rows, 500) {
 		ids := make([]postern.KeyID, len(chunk))
 		for i, r := range chunk {

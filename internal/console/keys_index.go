@@ -55,6 +55,7 @@ type keySnap struct {
 	uses    map[postern.KeyID]activity.Use
 	hour    map[postern.KeyID]activity.KeyCalls
 	scopes  map[postern.Scope]*postern.ScopeInfo
+	policy  postern.Policy
 }
 
 // snapshot gives the keys of an account as they are. Whoever calls it has checked
@@ -67,7 +68,11 @@ func (c *Console) snapshot(ctx context.Context, account postern.AccountID) (*key
 	if err != nil {
 		return nil, fmt.Errorf("console: the list of keys: %w", err)
 	}
-	if changed {
+	policy, err := c.cfg.DB.Policy(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	if changed || l.snap != nil && (l.snap.policy.Revision != policy.Revision || l.snap.policy.Altered != policy.Altered) {
 		l.snap = nil
 	}
 	if l.snap != nil && time.Since(l.usesAt) < c.cfg.Refresh {
@@ -75,6 +80,7 @@ func (c *Console) snapshot(ctx context.Context, account postern.AccountID) (*key
 	}
 	if time.Since(l.usesAt) >= c.cfg.Refresh {
 		now := c.now()
+		c.cfg.Activity.Settle(ctx)
 		if l.uses, err = c.cfg.Activity.AllUses(ctx, account); err != nil {
 			return nil, err
 		}
@@ -83,7 +89,7 @@ func (c *Console) snapshot(ctx context.Context, account postern.AccountID) (*key
 		}
 		l.usesAt = time.Now()
 	}
-	s := &keySnap{Checked: c.now(), uses: l.uses, hour: l.hour, scopes: l.scopes, keys: make([]*postern.ServiceKey, 0, len(l.keys))}
+	s := &keySnap{policy: policy, Checked: c.now(), uses: l.uses, hour: l.hour, scopes: l.scopes, keys: make([]*postern.ServiceKey, 0, len(l.keys))}
 	for _, k := range l.keys {
 		s.keys = append(s.keys, k)
 	}
@@ -244,7 +250,6 @@ const (
 	failingShare = 5  // percent refused in the last hour
 	failingCalls = 20 // and at least so many calls
 	expiresSoon  = 14 * 24 * time.Hour
-	unusedAfter  = 45 * 24 * time.Hour
 )
 
 // state finds the state of a key.
@@ -268,12 +273,8 @@ func (s *keySnap) state(k *postern.ServiceKey, now time.Time, zone *time.Locatio
 		}
 		return keyState{Rank: rankExpires, Kind: "warn", Words: words}
 	}
-	last := use.LastAt
-	if last.IsZero() {
-		last = k.CreatedAt
-	}
-	if plain != postern.StatePaused && plain != postern.StateScheduled && now.Sub(last) >= unusedAfter {
-		return keyState{Rank: rankUnused, Kind: "warn", Words: "Unused " + count(days(last, now), "day", "days")}
+	if n, _ := s.policy.Idle(k, use.LastAt, now); n > 0 {
+		return keyState{Rank: rankUnused, Kind: "warn", Words: "Unused " + count(n, "day", "days")}
 	}
 	switch {
 	case plain == postern.StateRotating:

@@ -27,6 +27,7 @@ type Common struct {
 	Trail   []crumb
 	Wide    bool     // the page has no left bar: signing in
 	Scripts []string // modules beside app.js: "keys.js"
+	Styles  []string // sheets of assets/css/pages that this page alone needs: "migration.css"
 	Error   bool     // the form on the page was not taken
 
 	Shell shell

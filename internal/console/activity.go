@@ -22,7 +22,7 @@ func (c *Console) activityRoutes() []route {
 	return []route{
 		{Pattern: "GET /activity", Serve: c.listCalls, Need: read},
 		{Pattern: "GET /activity/{cursor}", Serve: c.showCall, Need: read},
-		{Pattern: "GET /activity/live", Serve: c.liveCalls, Need: read},
+		{Pattern: "GET /activity/live", Quiet: true, Serve: c.liveCalls, Need: read},
 		{Pattern: "GET /activity.csv", Serve: c.exportCalls("csv", slots), Need: read},
 		{Pattern: "GET /activity.jsonl", Serve: c.exportCalls("jsonl", slots), Need: read},
 	}

@@ -25,7 +25,7 @@ func (c *Console) auditRoutes() []route {
 		{Pattern: "GET /audit", Serve: func(v *visit) error { return c.listAudit(v, check) }, Need: read},
 		{Pattern: "GET /audit/{entry}", Serve: c.showEntry, Need: read},
 		{Pattern: "POST /audit/check", Serve: check.begin, Need: read},
-		{Pattern: "GET /audit/check", Serve: check.tell, Need: read},
+		{Pattern: "GET /audit/check", Quiet: true, Serve: check.tell, Need: read},
 		{Pattern: "GET /audit/proof.json", Serve: check.proof, Need: read},
 		{Pattern: "GET /audit.csv", Serve: c.exportAudit("csv", slots), Need: read},
 		{Pattern: "GET /audit.jsonl", Serve: c.exportAudit("jsonl", slots), Need: read},

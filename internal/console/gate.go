@@ -151,7 +151,11 @@ func (c *Console) gate(rt route) http.Handler {
 }
 
 func (c *Console) pass(v *visit) error {
-	x, err := c.cfg.Signin.Session(v.r.Context(), v.cookie(cookieSession))
+	find := c.cfg.Signin.Session
+	if v.rt.Quiet {
+		find = c.cfg.Signin.Look
+	}
+	x, err := find(v.r.Context(), v.cookie(cookieSession))
 	switch {
 	case err == nil:
 		v.enter(x)

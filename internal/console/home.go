@@ -14,7 +14,7 @@ import (
 func (c *Console) homeRoutes() []route {
 	return []route{
 		{Pattern: "GET /{$}", Serve: c.home},
-		{Pattern: "GET /steps", Serve: c.stepsDone},
+		{Pattern: "GET /steps", Quiet: true, Serve: c.stepsDone},
 		{Pattern: "POST /steps/hide", Serve: c.hideSteps},
 	}
 }

@@ -50,6 +50,9 @@ func (v *visit) keep() (string, error) {
 
 // askWho sends someone who is not in to sign in, and back with what they typed.
 func (v *visit) askWho() error {
+	if v.rt.Quiet {
+		return postern.Errorf(postern.CodeUnauthenticated, "You are signed out. Sign in again.")
+	}
 	if v.r.Method == http.MethodGet || v.r.Method == http.MethodHead {
 		return v.redirect(link("/signin", "next", v.r.URL.RequestURI()))
 	}

@@ -51,6 +51,7 @@ type shell struct {
 	Flash    *flash
 	Live     bool   // somebody is in
 	IdleSecs int64  // until the session ends without a request
+	IdleMins int64  // how long a session lasts without one
 	Search   string // where the search box leads, empty where there is none
 	Notices  string // where the bell leads
 	Unread   int    // what the bell counts, up to 100

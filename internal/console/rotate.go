@@ -20,7 +20,7 @@ func (c *Console) rotateRoutes() []route {
 	return []route{
 		{Pattern: "GET /keys/{id}/rotate", Serve: c.askRotate, Need: write},
 		{Pattern: "POST /keys/{id}/rotate", Serve: c.rotate, Need: write, Repeats: true},
-		{Pattern: "GET /keys/{id}/rotate/live", Serve: c.rotateLive, Need: read},
+		{Pattern: "GET /keys/{id}/rotate/live", Quiet: true, Serve: c.rotateLive, Need: read},
 		{Pattern: "GET /keys/{id}/rotate/longer", Serve: c.askRotation("longer"), Need: write},
 		{Pattern: "POST /keys/{id}/rotate/longer", Serve: c.keepLonger, Need: write},
 		{Pattern: "GET /keys/{id}/rotate/finish", Serve: c.askRotation("finish"), Need: write},

@@ -16,6 +16,9 @@ type route struct {
 	Need []postern.Permission
 	// Public routes need no session; theirs is nil where nobody is in.
 	Public bool
+	// Quiet routes are asked by scripts on their own, again and again: they look at the session and
+	// don't prolong it, so that an open page doesn't keep its member signed in.
+	Quiet bool
 	// Fresh routes need a recent proof of who it is (console.md section 11).
 	Fresh bool
 	// Raw routes take a body that is no form of ours (JSON of the browser's own API): no form token

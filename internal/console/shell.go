@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -78,7 +79,8 @@ func (v *visit) dress(c *Common) {
 	m := v.member()
 	s.Name, s.Email, s.Initials = nameOf(m), m.Email, initials(nameOf(m))
 	s.Account, s.Mark, s.Number = v.account().Name, initials(v.account().Name), v.account().Number
-	s.IdleSecs = int64(min(v.c.cfg.Signin.Idle(), v.session.ExpiresAt.Sub(v.now)) / time.Second)
+	s.IdleSecs = int64(v.c.cfg.Signin.Left(v.session) / time.Second)
+	s.IdleMins = int64(v.c.cfg.Signin.Idle() / time.Minute)
 	for _, g := range menu {
 		group := menuGroup{Name: g.name}
 		for _, e := range g.items {
@@ -147,6 +149,7 @@ func initials(name string) string {
 func (c *Console) shellRoutes() []route {
 	return []route{
 		{Pattern: "POST /theme", Serve: c.setTheme},
+		{Pattern: "GET /stay", Quiet: true, Serve: c.stayed},
 		{Pattern: "POST /stay", Serve: c.stay, Repeats: true},
 		{Pattern: "GET /settings/integrations/service-keys", Serve: func(v *visit) error { return v.redirect("/keys") }},
 	}
@@ -166,8 +169,16 @@ func (c *Console) setTheme(v *visit) error {
 // stay keeps the session going: being asked is enough.
 func (c *Console) stay(v *visit) error {
 	if v.r.Header.Get("Accept") == "text/plain" {
-		v.w.WriteHeader(http.StatusNoContent)
-		return nil
+		v.showsSecret() // a page presses again with the same form: each press has its own answer
+		return c.stayed(v)
 	}
 	return v.redirect(v.r.PostForm.Get("next"))
+}
+
+// stayed tells a script how many seconds the session has left.
+func (c *Console) stayed(v *visit) error {
+	v.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	v.w.Header().Set("Cache-Control", "no-store")
+	_, err := fmt.Fprintln(v.w, int64(c.cfg.Signin.Left(v.session)/time.Second))
+	return err
 }

@@ -21,8 +21,8 @@ func (c *Console) waitingRoutes() []route {
 	read, write := []postern.Permission{postern.PermKeysRead}, []postern.Permission{postern.PermKeysWrite}
 	return []route{
 		{Pattern: "GET /keys/{id}/first-call", Serve: c.firstCallPage, Need: read},
-		{Pattern: "GET /keys/{id}/first-call.json", Serve: c.firstCallNow, Need: read},
-		{Pattern: "GET /keys/{id}/first-call/events", Serve: c.firstCallStream, Need: read},
+		{Pattern: "GET /keys/{id}/first-call.json", Quiet: true, Serve: c.firstCallNow, Need: read},
+		{Pattern: "GET /keys/{id}/first-call/events", Quiet: true, Serve: c.firstCallStream, Need: read},
 		{Pattern: "POST /keys/{id}/first-call/scope", Serve: c.firstCallScope, Need: write},
 		{Pattern: "POST /keys/{id}/first-call/address", Serve: c.firstCallAddress, Need: write},
 	}

@@ -215,24 +215,60 @@ export function charts(root = document) {
 charts();
 globalThis.postern = { say, times, charts, secret };
 
-// Two minutes before the session ends, one press keeps it.
+// Two minutes before the session ends, one press keeps it. The server is asked before
+// that, in a way that keeps nothing: another page may have kept it, or ended it.
 const idle = Number(document.body.dataset.idle);
 const ask = $('#idle');
 if (idle && ask) {
+  const early = 120;
+  const stay = $('[data-stay]');
   let timer;
-  const wait = (s) => { clearTimeout(timer); timer = setTimeout(() => ask.showModal(), Math.max(5, s - 120) * 1000); };
-  wait(idle);
-  $('[data-stay]').addEventListener('submit', async (e) => {
+  const wait = (s) => { clearTimeout(timer); timer = setTimeout(look, s * 1000); };
+  const show = (which) => {
+    for (const p of $$('.db > p', ask)) p.hidden = !(which in p.dataset);
+    $('button:not([data-close])', stay).hidden = which !== 'soon';
+    $('[data-close]', stay).hidden = which === 'soon';
+    if (!ask.open) ask.showModal();
+  };
+  // The seconds that are left: 0 where nobody is in, and no number where the server can't be asked.
+  const left = async (how) => {
+    try {
+      const res = await fetch('/stay', { headers: { Accept: 'text/plain' }, ...how });
+      if (res.status === 401 || res.redirected) return 0;
+      return res.ok ? Number(await res.text()) : NaN;
+    } catch {
+      return NaN;
+    }
+  };
+  async function look() {
+    const s = await left();
+    if (s > early + 1) {
+      if (ask.open) ask.close();
+      wait(s - early);
+    } else if (s <= 0) {
+      show('over');
+    } else {
+      if (!ask.open) show('soon');
+      wait(Math.min(s + 1 || 15, 15));
+    }
+  }
+  wait(Math.max(1, idle - early));
+  stay.addEventListener('submit', async (e) => {
     e.preventDefault();
     e.stopImmediatePropagation();
-    const form = e.target;
-    let ok = false;
-    try {
-      ok = (await fetch('/stay', { method: 'POST', headers: { Accept: 'text/plain' }, body: new URLSearchParams(new FormData(form)) })).ok;
-    } catch { /* offline: told below */ }
-    delete form.dataset.sent;
-    ask.close();
-    if (ok) wait(idle);
-    say(ok ? 'You stay signed in.' : 'You could not be kept signed in. Save your work and sign in again.');
+    const s = await left({ method: 'POST', body: new URLSearchParams(new FormData(stay)) });
+    delete stay.dataset.sent;
+    if (s > early + 1) {
+      ask.close();
+      wait(s - early);
+      say('You stay signed in.');
+    } else if (s > 0) {
+      show('last');
+      wait(s + 1);
+    } else if (s === 0) {
+      show('over');
+    } else {
+      say('You could not be kept signed in. Save your work and sign in again.');
+    }
   });
 }

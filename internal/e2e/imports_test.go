@@ -20,6 +20,7 @@ var mayImport = []struct{ pkg, imports string }{
 	{"guard", "api client"},
 	{"internal/testsum", ""},
 	{"internal/scan", "."},
+	{"internal/outgoing", ""},
 	{"internal/auditlog", "."},
 	{"internal/store", ". internal/auditlog"},
 	{"internal/store/storetest", ". internal/store"},
@@ -31,6 +32,7 @@ var mayImport = []struct{ pkg, imports string }{
 	{"internal/notify", ". internal/store internal/activity internal/keyring"},
 	{"internal/rotation", ". internal/store internal/activity internal/keyring"},
 	{"internal/tripwire", ". internal/store internal/activity internal/keyring"},
+	{"internal/leaks", ". internal/verify internal/keyring internal/outgoing"},
 	{"internal/auditor", ". internal/auditlog internal/store"},
 	{"internal/oauth", ". internal/store"},
 	{"internal/webhook", ". internal/store"},
@@ -48,11 +50,11 @@ var mayImport = []struct{ pkg, imports string }{
 	{"internal/console", ". api " + rooms + " internal/signin internal/door"},
 	{"internal/docsite", "docs"},
 	{"internal/cli/screen", ""},
-	{"internal/cli", ". api client internal/auditlog internal/cli/screen"},
+	{"internal/cli", ". api client internal/auditlog internal/scan internal/cli/screen"},
 }
 
 // rooms are the packages from store to workbench.
-const rooms = "internal/auditlog internal/auditor internal/store internal/catalog internal/verify internal/activity internal/keyring internal/notify internal/rotation internal/oauth internal/webhook internal/workbench"
+const rooms = "internal/auditlog internal/auditor internal/store internal/catalog internal/verify internal/activity internal/keyring internal/notify internal/rotation internal/leaks internal/oauth internal/webhook internal/workbench"
 
 // The ones that put the others together may import anything.
 var wires = []string{"cmd/postern", "bench", "internal/node", "internal/demo", "internal/e2e", "internal/e2e/browser", "internal/e2e/model"}

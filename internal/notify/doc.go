@@ -48,6 +48,7 @@ func Kinds() []Kind {
 		{RotationAsks, "An old secret waits for your word", "It is held past its deadline, since something still uses it."},
 		{RotationOver, "An old secret ended by itself", "Nobody used it any more."},
 		{Tripwire, "A tripwire was touched", "An ended secret, two far networks at once, a canary, a burst of refusals."},
+		{SecretFound, "A secret was found", "In public code, or by somebody who reported it."},
 		{KeyRefused, "A key’s calls are refused", "At least 20 calls in an hour, and 5 in 100 of them refused."},
 		{KeyEnded, "A key was ended", "Someone else revoked or deleted a key that you look after."},
 		{SecretOld, "A secret is old", "It is due for a rotation by the security policy."},

@@ -278,6 +278,8 @@ func (n *Notifier) event(ctx context.Context, tx *store.Tx, e *postern.AuditEntr
 	case "policy.update":
 		d.kind, may, d.link = PolicySet, postern.PermAccountWrite, "/settings/security"
 		d.subject, d.words = "The security policy changed", n.nameOf(ctx, tx, e)+" changed what the account asks of its keys. The audit log shows before and after."
+	case "service_key.leak", "personal_key.leak":
+		return n.leaked(ctx, tx, e, d)
 	case "service_key.revoke", "service_key.delete":
 		how := "revoked"
 		if e.Action == "service_key.delete" {

@@ -7,18 +7,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"postern.dev/postern"
 )
 
-// createRoutes are the making of a service key. The steps before the last change
-// nothing, so they are plain addresses: what was typed is in them, Back and reload
-// lose nothing, and nothing is kept at the server.
+// createRoutes are the making of a service key. The steps before the last keep what
+// was typed as a draft of the session, and lead to the address of a step: Back and
+// reload lose nothing, and no address or history ever holds it.
 func (c *Console) createRoutes() []route {
 	write := []postern.Permission{postern.PermKeysWrite}
 	return []route{
 		{Pattern: "GET /keys/new", Serve: c.createStep, Need: write},
+		{Pattern: "POST /keys/new", Serve: c.keepStep, Need: write, Anew: true},
 		{Pattern: "GET /keys/new/find", Serve: c.createFind, Need: write},
 		{Pattern: "POST /keys/new/sum", Serve: c.createSum, Need: write, Raw: true},
 		{Pattern: "POST /keys", Serve: c.createKey, Need: write, Fresh: true, Repeats: true},
@@ -28,8 +28,7 @@ func (c *Console) createRoutes() []route {
 const (
 	nameLeast, nameMost = 3, 64 // characters of a name, as the console takes it
 	noteMost            = 200
-	maxLife             = 366 * 24 * time.Hour // a year with its last day
-	epsShown            = 12                   // endpoints of a row, unless they are searched for
+	epsShown            = 12 // endpoints of a row, unless they are searched for
 )
 
 // createUseFor is what a key can be for, and the preset that is suggested then.
@@ -82,6 +81,8 @@ type createView struct {
 	More    bool // the further limits are open
 	First   string
 	Last    string
+	Allows  string // how far ahead the end may be, and who is reminded
+	Refuse  string // why the account's policy would refuse the key as it is
 }
 
 // Steps are the three of them, for the list on top.
@@ -104,30 +105,9 @@ type createUse struct {
 	On                    bool
 }
 
-// createForm is what the address or the form says.
-func (v *visit) createForm() *form {
-	f := &form{Values: url.Values{}}
-	_ = v.r.ParseForm() // what can't be read isn't there
-	for _, fields := range createFields {
-		for _, name := range fields {
-			if got := v.r.Form[name]; len(got) > 0 {
-				f.Values[name] = slices.Clone(got)
-			}
-		}
-	}
-	for _, name := range []string{"name", "note"} {
-		if text := f.Get(name); postern.HideSecrets(text) != text {
-			f.Values.Del(name)
-			f.Wrong(name, "This holds a secret, which we did not keep. Type a name or a note instead.")
-		}
-	}
-	f.Values.Set("name", strings.ToLower(strings.Join(strings.Fields(f.Get("name")), "-")))
-	return f
-}
-
-// day is a date from today on, as forms write it.
-func (v *visit) day(years, days int) string {
-	return v.now.In(v.zone).AddDate(years, 0, days).Format(time.DateOnly)
+// keyNameOf is a name as it is kept: in small letters, with - for blanks.
+func keyNameOf(text string) string {
+	return strings.ToLower(strings.Join(strings.Fields(text), "-"))
 }
 
 // chosen are the scopes of a form, those that there are.
@@ -154,22 +134,30 @@ func (v *visit) mayGive(b *scopeBook, s postern.Scope) bool {
 	return len(postern.MayGrant(v.member(), []postern.Scope{s}, b.sensitive)) == 0
 }
 
-// createStep shows a step.
+// createStep shows a step of a draft. Without one the address may fill the form in,
+// as links from other pages do.
 func (c *Console) createStep(v *visit) error {
+	id := v.query("draft")
+	if id == "" || draftOf(id) != id {
+		return c.beginDraft(v)
+	}
+	f, err := v.openDraft(id)
+	if err != nil {
+		return err
+	}
 	b, err := c.scopeBook(v.r.Context())
 	if err != nil {
 		return err
 	}
-	f := v.createForm()
 	step, _ := strconv.Atoi(v.query("step"))
 	step = min(max(step, 1), 3)
-	copied := ""
-	if from := v.query("copy"); from != "" {
-		if copied, err = c.copyFrom(v, b, f, from); err != nil {
-			return err
+	if f == nil {
+		if step > 1 {
+			return v.warn("/keys/new", "What you typed was kept for 2 hours and is gone. Type it again.")
 		}
+		f = newForm()
 	}
-	if v.query("step") != "" && step > 1 {
+	if step > 1 {
 		if err := c.checkName(v, f); err != nil {
 			return err
 		}
@@ -178,40 +166,86 @@ func (c *Console) createStep(v *visit) error {
 		}
 	}
 	if f.ErrorOf("name") != "" || f.ErrorOf("use") != "" || f.ErrorOf("note") != "" {
-		return c.showCreate(v, b, f, 1, copied)
-	}
-	if id := v.query("preset"); id != "" && step > 1 {
-		if id != "copy" {
-			f.choose(c.presetScopes(v, b, id))
-		}
-		step = 2
-	}
-	if f.ErrorOf("copy") != "" {
+		step = 1
+	} else if f.ErrorOf("copy") != "" {
 		step = min(step, 2)
 	}
-	return c.showCreate(v, b, f, step, copied)
+	return c.showCreate(v, b, f, step, id)
+}
+
+// beginDraft gives a new draft its address, with what the address says already.
+func (c *Console) beginDraft(v *visit) error {
+	values := v.r.URL.Query()
+	id := draftOf("")
+	if len(values) == 0 {
+		return v.redirect(draftLink(id, 1))
+	}
+	return c.moveOn(v, id, values)
+}
+
+// keepStep keeps what a step's form holds, and leads to the step that it asks for.
+func (c *Console) keepStep(v *visit) error {
+	return c.moveOn(v, draftOf(v.r.PostForm.Get("draft")), v.r.PostForm)
+}
+
+func (c *Console) moveOn(v *visit, id string, values url.Values) error {
+	b, err := c.scopeBook(v.r.Context())
+	if err != nil {
+		return err
+	}
+	f := draftFrom(values)
+	step, _ := strconv.Atoi(values.Get("step"))
+	step = min(max(step, 1), 3)
+	preset, from := values.Get("preset"), strings.TrimSpace(values.Get("copy"))
+	if preset != "" {
+		step = 2
+	}
+	switch {
+	case from != "" && (preset == "copy" || preset == "" && v.r.Method != http.MethodPost):
+		if err := c.copyFrom(v, b, f, from); err != nil {
+			return err
+		}
+	case preset != "" && preset != "copy":
+		f.choose(c.presetScopes(v, b, preset))
+	}
+	if err := v.keepDraft(id, f.Values); err != nil {
+		return err
+	}
+	var only []string
+	if step == 2 {
+		q := strings.TrimSpace(values.Get("q"))
+		if looksSecret(q) || postern.HideSecrets(q) != q {
+			q = ""
+		}
+		only = []string{"q", q}
+		if values.Get("show") == "chosen" {
+			only = append(only, "show", "chosen")
+		}
+	}
+	return v.redirect(draftLink(id, step, only...))
 }
 
 // copyFrom takes over the scopes of another key, by its number or its name: those
 // that the visitor may give.
-func (c *Console) copyFrom(v *visit, b *scopeBook, f *form, from string) (string, error) {
+func (c *Console) copyFrom(v *visit, b *scopeBook, f *form, from string) error {
 	k, err := c.kr.KeyNamed(v.r.Context(), v.by, from)
 	if errors.Is(err, postern.CodeNotFound) {
 		k, err = c.kr.Key(v.r.Context(), v.by, postern.KeyID(from))
 	}
 	if errors.Is(err, postern.CodeNotFound) || errors.Is(err, postern.CodeInvalid) {
-		f.Wrong("copy", "There is no key named %s. Check the name on the list of keys.", bounded(from))
-		return "", nil
+		f.Values.Set(draftMissing, bounded(from))
+		return nil
 	}
 	if err != nil {
-		return "", err
+		return err
 	}
 	scopes := slices.DeleteFunc(slices.Clone(k.Scopes), func(s postern.Scope) bool { return b.byScope[s] == nil || !v.mayGive(b, s) })
 	f.choose(scopes)
 	if len(scopes) < len(k.Scopes) {
-		f.Values.Set("lacks", "1")
+		f.Values.Set(draftLacks, "1")
 	}
-	return k.Name, nil
+	f.Values.Set(draftCopied, k.Name)
+	return nil
 }
 
 func bounded(s string) string {
@@ -272,14 +306,14 @@ func (c *Console) freeName(v *visit, name string) (string, error) {
 var vague = []string{"my-key", "mykey", "test", "test-key", "testkey", "key", "new-key", "api-key", "apikey", "demo", "tmp", "temp", "foo", "abc"}
 
 // showCreate shows a step with what a form holds.
-func (c *Console) showCreate(v *visit, b *scopeBook, f *form, step int, copied string) error {
-	return c.showCreateAs(v, b, f, step, copied, http.StatusUnprocessableEntity)
+func (c *Console) showCreate(v *visit, b *scopeBook, f *form, step int, draft string) error {
+	return c.showCreateAs(v, b, f, step, draft, http.StatusUnprocessableEntity)
 }
 
-func (c *Console) showCreateAs(v *visit, b *scopeBook, f *form, step int, copied string, wrong int) error {
+func (c *Console) showCreateAs(v *visit, b *scopeBook, f *form, step int, draft string, wrong int) error {
 	held := f.chosen(b)
 	p := &createView{Common: v.common("Create a service key", "/keys", crumb{Name: "Development"}, crumb{"Service keys", "/keys"}), F: f, Step: step,
-		Copied: copied, Sum: b.sum(held), Chosen: len(held), None: len(b.ops) == 0}
+		Draft: draft, Copied: f.Get(draftCopied), Sum: b.sum(held), Chosen: len(held), None: len(b.ops) == 0}
 	p.Scripts = []string{"create.js"}
 	for _, at := range []int{1, 2, 3} {
 		for _, name := range createFields[at] {
@@ -301,7 +335,7 @@ func (c *Console) showCreateAs(v *visit, b *scopeBook, f *form, step int, copied
 	case 2:
 		err = c.fillScopes(v, b, p, held)
 	case 3:
-		c.fillReview(v, p)
+		err = c.fillReview(v, b, p, held)
 	}
 	if err != nil {
 		return err
@@ -311,40 +345,4 @@ func (c *Console) showCreateAs(v *visit, b *scopeBook, f *form, step int, copied
 	}
 	p.Error = true
 	return v.show(wrong, "create", p)
-}
-
-// fillReview adds what the last step shows.
-func (c *Console) fillReview(v *visit, p *createView) {
-	f := p.F
-	for name, usual := range map[string]string{"expires": v.day(1, 0), "where": "any", "per": "10"} {
-		if f.Get(name) == "" {
-			f.Values.Set(name, usual)
-		}
-	}
-	p.Vague = slices.Contains(vague, f.Get("name"))
-	p.Warn = p.Sum.Writes != ""
-	say := func(words string, years, days int) option {
-		day := v.day(years, days)
-		return option{Value: day, Label: words + ", " + v.now.In(v.zone).AddDate(years, 0, days).Format("2 January 2006")}
-	}
-	p.Lives = []option{say("In 30 days", 0, 30), say("In 90 days", 0, 90), say("In 1 year", 1, 0), {Value: "on", Label: "On a date I choose…"}}
-	known := false
-	for i := range p.Lives {
-		p.Lives[i].Selected = p.Lives[i].Value == f.Get("expires")
-		known = known || p.Lives[i].Selected
-	}
-	if !known {
-		p.Lives[2].Selected = true
-	}
-	p.First, p.Last = v.day(0, 1), v.day(1, 0)
-	p.IP = v.by.IP
-	p.Draft = v.r.PostForm.Get("draft")
-	if len(p.Draft) != onceLen || !postern.Scope(p.Draft).Valid() {
-		p.Draft = postern.RandomText(onceLen)
-	}
-	for _, o := range []option{{Value: "1", Label: "each second"}, {Value: "10", Label: "in 10 seconds"}, {Value: "60", Label: "each minute"}, {Value: "3600", Label: "each hour"}} {
-		o.Selected = o.Value == f.Get("per")
-		p.Pers = append(p.Pers, o)
-	}
-	p.More = f.Get("notBefore") != "" || f.Get("calls") != "" || f.ErrorOf("notBefore") != "" || f.ErrorOf("calls") != ""
 }

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -41,20 +40,24 @@ func (c *Console) createKey(v *visit) error {
 	if err != nil {
 		return err
 	}
-	f := v.createForm()
-	in := v.newKeyOf(f)
+	f, draft := draftFrom(v.r.PostForm), draftOf(v.r.PostForm.Get("draft"))
+	l, err := c.lifeOf(v)
+	if err != nil {
+		return err
+	}
+	in := v.newKeyOf(f, l, draft)
 	if f.OK() {
 		made, err := c.kr.CreateKey(v.r.Context(), v.by, in)
 		if err == nil {
 			return c.showCreated(v, f, made)
 		}
-		return c.createFailed(v, b, f, err)
+		return c.createFailed(v, b, f, draft, err)
 	}
-	return c.showCreate(v, b, f, c.stepOf(f), "")
+	return c.showCreate(v, b, f, c.stepOf(f), draft)
 }
 
 // newKeyOf reads the form of the last step.
-func (v *visit) newKeyOf(f *form) keyring.NewKey {
+func (v *visit) newKeyOf(f *form, l lifeOf, draft string) keyring.NewKey {
 	in := keyring.NewKey{Name: f.Get("name"), Description: f.Get("note")}
 	for _, s := range f.Values["scope"] {
 		in.Scopes = append(in.Scopes, postern.Scope(s))
@@ -63,18 +66,7 @@ func (v *visit) newKeyOf(f *form) keyring.NewKey {
 	if n := len([]rune(in.Name)); n < nameLeast || n > nameMost {
 		f.Wrong("name", "A name has %d to %d characters.", nameLeast, nameMost)
 	}
-	end := f.Get("expires")
-	field := "expires"
-	if end == "on" {
-		end, field = f.Get("expiresOn"), "expiresOn"
-	}
-	if day, err := time.ParseInLocation(time.DateOnly, end, v.zone); err != nil {
-		f.Wrong(field, "Choose the day on which the key ends.")
-	} else if in.ExpiresAt = day.AddDate(0, 0, 1).UTC(); !in.ExpiresAt.After(v.now) {
-		f.Wrong(field, "That day is over. Choose one that is to come.")
-	} else if day.Sub(v.now) > maxLife {
-		f.Wrong(field, "Your account allows at most one year. Choose a day until %s.", v.now.In(v.zone).AddDate(1, 0, 0).Format("2 January 2006"))
-	}
+	in.ExpiresAt = l.readEnd(f)
 	if from := f.Get("notBefore"); from != "" {
 		if day, err := time.ParseInLocation(time.DateOnly, from, v.zone); err != nil {
 			f.Wrong("notBefore", "Choose the first day on which the key works, or leave it empty.")
@@ -98,7 +90,7 @@ func (v *visit) newKeyOf(f *form) keyring.NewKey {
 	}
 	// The same form makes one key however often it is sent; what was changed in it makes another.
 	body, _ := json.Marshal(in) // a struct of plain values can always be written
-	sum := sha256.Sum256(append([]byte(cmp.Or(v.r.PostForm.Get("draft"), v.once)), body...))
+	sum := sha256.Sum256(append([]byte(draft), body...))
 	in.Idempotency = "console." + hex.EncodeToString(sum[:])
 	return in
 }
@@ -135,7 +127,7 @@ func (c *Console) stepOf(f *form) int {
 }
 
 // createFailed shows the step on which a refusal can be put right.
-func (c *Console) createFailed(v *visit, b *scopeBook, f *form, err error) error {
+func (c *Console) createFailed(v *visit, b *scopeBook, f *form, draft string, err error) error {
 	status := http.StatusUnprocessableEntity
 	e, ok := errors.AsType[*postern.Error](err)
 	if !ok {
@@ -168,7 +160,7 @@ func (c *Console) createFailed(v *visit, b *scopeBook, f *form, err error) error
 		// What can't be given is not ticked when the page comes again.
 		f.choose(slices.DeleteFunc(f.chosen(b), func(s postern.Scope) bool { return !v.mayGive(b, s) }))
 	}
-	return c.showCreateAs(v, b, f, step, "", status)
+	return c.showCreateAs(v, b, f, step, draft, status)
 }
 
 // showCreated shows the secret of a key that was made, or that it was shown.

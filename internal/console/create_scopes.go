@@ -365,7 +365,8 @@ func (c *Console) createSum(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.json(b.sum(v.createForm().chosen(b)))
+	_ = v.r.ParseForm() // what can't be read isn't there
+	return v.json(b.sum(draftFrom(v.r.PostForm).chosen(b)))
 }
 
 // json answers a script.

@@ -21,10 +21,20 @@ var (
 	draftIn  = regexp.MustCompile(`name="draft" value="([^"]+)"`)
 )
 
+// goes asks for a page and follows where it leads.
+func (b *browser) goes(path string) *page {
+	b.w.t.Helper()
+	p := b.get(path)
+	for n := 0; p.status == http.StatusSeeOther && n < 5; n++ {
+		p = b.get(p.header.Get("Location"))
+	}
+	return p
+}
+
 // review is the last step's page with a draft, as someone comes to it.
 func review(b *browser, pairs ...string) (form []string) {
 	b.w.t.Helper()
-	p := b.get(link("/keys/new", append([]string{"step", "3", "picked", "1", "use", "bi"}, pairs...)...)).want(200, "Check it, then create it")
+	p := b.goes(link("/keys/new", append([]string{"step", "3", "picked", "1", "use", "bi"}, pairs...)...)).want(200, "Check it, then create it")
 	m, tok := draftIn.FindStringSubmatch(p.body), formTokenIn.FindStringSubmatch(p.body)
 	if m == nil || tok == nil {
 		b.w.t.Fatal("the review has no draft")
@@ -36,13 +46,13 @@ func review(b *browser, pairs ...string) (form []string) {
 func TestCreateKey(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		b := w.login()
-		b.get("/keys/new").want(200, "Create a service key", "A key is a password for another piece of software. You decide what it may touch.", "What will use it?", "Power BI, Tableau, Looker")
-		b.get("/keys/new?step=2&name=&use=bi").want(422, "Give the key a name", "What is this key for?", "Error: ")
-		b.get("/keys/new?step=2&name=sales+board&use=bi").want(200, "What may it do?", `name="name" value="sales-board"`, "Contacts", "Suggested: reporting, read only", "Nothing yet. Tick at least one scope.").not(`data-acc="Read" checked`, `.read" checked`, `.write" checked`)
-		b.get("/keys/new?step=2&name=sales+board&use=bi&preset=report").want(200, "What may it do?", `name="name" value="sales-board"`, "Contacts", "3 of 5 endpoints", "contacts, deals and invoices", "Change nothing",
+		b.goes("/keys/new").want(200, "Create a service key", "A key is a password for another piece of software. You decide what it may touch.", "What will use it?", "Power BI, Tableau, Looker")
+		b.goes("/keys/new?step=2&name=&use=bi").want(422, "Give the key a name", "What is this key for?", "Error: ")
+		b.goes("/keys/new?step=2&name=sales+board&use=bi").want(200, "What may it do?", `name="name" value="sales-board"`, "Contacts", "Suggested: reporting, read only", "Nothing yet. Tick at least one scope.").not(`data-acc="Read" checked`, `.read" checked`, `.write" checked`)
+		b.goes("/keys/new?step=2&name=sales+board&use=bi&preset=report").want(200, "What may it do?", `name="name" value="sales-board"`, "Contacts", "3 of 5 endpoints", "contacts, deals and invoices", "Change nothing",
 			`value="contacts.read" checked`, `value="contacts.write" data-acc`).not(`value="contacts.write" checked`)
-		b.get("/keys/new?step=3&name=sales-board&use=bi&picked=1&scope=deals.read&note=See+ticket+12").want(200, "Read deals", "Change nothing", "In 1 year, 22 November 2027", "Your account allows at most one year.", "Yours now is 127.0.0.1", "See ticket 12").not("This key can change records.")
-		b.get("/keys/new?step=3&name=test&use=bi&picked=1&scope=deals.write").want(200, "This key can change records.", "Add, change and delete deals", "says little")
+		b.goes("/keys/new?step=3&name=sales-board&use=bi&picked=1&scope=deals.read&note=See+ticket+12").want(200, "Read deals", "Change nothing", "In 1 year, 22 November 2027", "No end", "Your account does not limit how long a key lives. We remind the team 30, 7 and 1 day before.", "Yours now is 127.0.0.1", "See ticket 12").not("This key can change records.")
+		b.goes("/keys/new?step=3&name=test&use=bi&picked=1&scope=deals.write").want(200, "This key can change records.", "Add, change and delete deals", "says little")
 
 		form := review(b, "name", "sales-board", "note", "See ticket 12", "scope", "deals.read")
 		p := b.post("/keys", form...).want(200, "Key created. Copy the secret now.", "Waiting for the first call", "Where to paste it")
@@ -69,7 +79,7 @@ func TestCreateKey(t *testing.T) {
 		b.post("/keys", again...).want(200, "This secret was shown once").not(secret)
 		// A name that is taken comes with one that is free.
 		b.post("/keys", review(b, "name", "other", "scope", "deals.read")...).want(200)
-		b.get("/keys/new?step=2&name=sales-board&use=bi").want(422, "A key named sales-board exists already. Try sales-board-2.", `value="sales-board"`)
+		b.goes("/keys/new?step=2&name=sales-board&use=bi").want(422, "A key named sales-board exists already. Try sales-board-2.", `value="sales-board"`)
 		form = review(b, "name", "third-key", "scope", "deals.read")
 		w.createdKey("third-key")
 		b.post("/keys", form...).want(422, "A key named third-key exists already. Try third-key-2.", "What is this key for?")
@@ -84,6 +94,7 @@ func TestCreateKey(t *testing.T) {
 
 func TestCreateLimits(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
+		w.policy(func(p *postern.Policy) { p.LongestLife = 365 })
 		b := w.login()
 		send := func(pairs ...string) *page {
 			t.Helper()
@@ -105,6 +116,7 @@ func TestCreateLimits(t *testing.T) {
 			{"expires", "on", "Choose the day on which the key ends."},
 			{"expires", "2026-11-01", "That day is over."},
 			{"expires", "2028-01-01", "Your account allows at most one year. Choose a day until 22 November 2027."},
+			{"expires", "never", "Your account asks every key for an end."},
 			{"notBefore", "soon", "Choose the first day"},
 			{"notBefore", "2027-12-01", "The key would end before it starts."},
 			{"where", "some", "Give at least one address"},
@@ -132,7 +144,7 @@ func TestCreateContainment(t *testing.T) {
 		by := must(w.kr.InviteMember(t.Context(), w.super, keyring.NewMember{Email: "noor@example.com", Name: "Noor", RoleID: postern.RoleKeyManager,
 			Scopes: postern.Grants{"deals.read", "deals.write", "contacts.read"}}))(t)
 		b := w.login(postern.Actor{AccountID: w.account, MemberID: by.Member.ID})
-		p := b.get("/keys/new?step=2&name=crm-sync&use=wh&preset=everything").want(200, "You hold read only, so write is switched off.", "You don’t hold this, so you can’t pass it on.", `value="contacts.write" disabled`, `value="invoices.read" disabled`,
+		p := b.goes("/keys/new?step=2&name=crm-sync&use=wh&preset=everything").want(200, "You hold read only, so write is switched off.", "You don’t hold this, so you can’t pass it on.", `value="contacts.write" disabled`, `value="invoices.read" disabled`,
 			"contacts and deals", "You can only give what you hold.")
 		if strings.Contains(p.body, `value="invoices.read" checked`) {
 			t.Error("a preset ticked what the member does not hold")
@@ -144,9 +156,9 @@ func TestCreateContainment(t *testing.T) {
 		}
 		// Copying takes over what is held, and says so.
 		k := w.createdKey("all-of-it", "deals.read", "invoices.read").Key
-		b.get("/keys/new?copy="+string(k.ID)).want(200, "all-of-it", `name="scope" value="deals.read"`).not(`value="invoices.read"`)
-		b.get("/keys/new?step=2&name=crm-sync&use=bi&preset=copy&copy=all-of-it").want(200, "Some scopes were left out.", `value="deals.read" checked`)
-		b.get("/keys/new?step=2&name=crm-sync&use=bi&preset=copy&copy=nowhere").want(422, "There is no key named nowhere.")
+		b.goes("/keys/new?copy="+string(k.ID)).want(200, "all-of-it", `name="scope" value="deals.read"`).not(`value="invoices.read"`)
+		b.goes("/keys/new?step=2&name=crm-sync&use=bi&preset=copy&copy=all-of-it").want(200, "Some scopes were left out.", `value="deals.read" checked`)
+		b.goes("/keys/new?step=2&name=crm-sync&use=bi&preset=copy&copy=nowhere").want(422, "There is no key named nowhere.")
 
 		v := w.login(w.member("vera@example.com", "Vera", postern.RoleViewer))
 		v.get("/keys/new").want(403, "Your role is Viewer")
@@ -158,13 +170,13 @@ func TestScopeSearch(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		b := w.login()
 		at := "/keys/new?step=2&name=abc-def&use=bi&picked=1&scope=contacts.read&q="
-		b.get(at+"invoice").want(200, `value="invoices.read"`, `type="hidden" name="scope" value="contacts.read"`).not(`value="deals.read"`)
-		b.get(at+"deals.write").want(200, `value="deals.write"`).not(`value="invoices.read"`)
-		b.get(at+"%2Fdeals").want(200, `value="deals.read"`, "<details open>").not(`value="invoices.read"`)
-		b.get(at+"https%3A%2F%2Fapi.example.com%2Fdeals%3Flimit%3D1").want(200, `value="deals.read"`).not(`value="invoices.read"`)
-		b.get(at+"zzz").want(200, "No scope matches. Try a resource name, or paste the path you want to call.").not(`value="deals.read"`)
-		b.get(at+"&show=chosen").want(200, `value="contacts.read" checked`).not(`value="deals.read"`)
-		b.get(at+"&preset=none").want(200, "Nothing yet. Tick at least one scope.")
+		b.goes(at+"invoice").want(200, `value="invoices.read"`, `type="hidden" name="scope" value="contacts.read"`).not(`value="deals.read"`)
+		b.goes(at+"deals.write").want(200, `value="deals.write"`).not(`value="invoices.read"`)
+		b.goes(at+"%2Fdeals").want(200, `value="deals.read"`, "<details open>").not(`value="invoices.read"`)
+		b.goes(at+"https%3A%2F%2Fapi.example.com%2Fdeals%3Flimit%3D1").want(200, `value="deals.read"`).not(`value="invoices.read"`)
+		b.goes(at+"zzz").want(200, "No scope matches. Try a resource name, or paste the path you want to call.").not(`value="deals.read"`)
+		b.goes(at+"&show=chosen").want(200, `value="contacts.read" checked`).not(`value="deals.read"`)
+		b.goes(at+"&preset=none").want(200, "Nothing yet. Tick at least one scope.")
 		var found map[string]struct{ Eps []createEp }
 		if err := json.Unmarshal([]byte(b.get("/keys/new/find?q=/invoices").want(200).body), &found); err != nil || len(found) != 1 {
 			t.Errorf("found = %v, %v, want one row", found, err)
@@ -175,7 +187,7 @@ func TestScopeSearch(t *testing.T) {
 		if err := json.Unmarshal([]byte(b.do(req).want(200).body), &s); err != nil || s.Reads != "deals" || s.Writes != "deals" || s.Chosen != 2 || s.Opened != 2 || s.Total != 5 {
 			t.Errorf("sum = %+v, %v, want two endpoints for deals", s, err)
 		}
-		b.get("/keys/new?step=2&use=bi&name=pst_sk_0123456789abcdef_" + strings.Repeat("a", 49)).want(422).not(strings.Repeat("a", 49))
+		b.goes("/keys/new?step=2&use=bi&name=pst_sk_0123456789abcdef_" + strings.Repeat("a", 49)).want(422).not(strings.Repeat("a", 49))
 	})
 }
 

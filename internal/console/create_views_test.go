@@ -29,7 +29,7 @@ func createViews(c func() Common) map[string][]view {
 	step := func(n int) *createView {
 		return &createView{Common: c(), F: f(), Step: n, Carry: []nameValue{{polyglot, polyglot}}, Uses: []createUse{{polyglot, "chart", polyglot, polyglot, true}}, Copied: polyglot,
 			Presets: []createPreset{{polyglot, polyglot, polyglot, true, true}}, Groups: []createGroup{{polyglot, 1, []createRow{row, locked}}}, Q: polyglot, Only: true, Chosen: 1, Unseen: []string{polyglot}, Keys: []string{polyglot},
-			Sum: sum, UseName: polyglot, Vague: true, Warn: true, Lives: []option{{"on", polyglot, true}}, IP: polyglot, Draft: polyglot, Pers: []option{{"1", polyglot, true}}, More: true, First: polyglot, Last: polyglot}
+			Sum: sum, UseName: polyglot, Vague: true, Warn: true, Lives: []option{{"on", polyglot, true}}, IP: polyglot, Draft: polyglot, Pers: []option{{"1", polyglot, true}}, More: true, First: polyglot, Last: polyglot, Allows: polyglot, Refuse: polyglot}
 	}
 	return map[string][]view{
 		"create":        {&createView{}, &createView{F: newForm(), Step: 2, None: true}, &createView{F: newForm(), Step: 3}, step(1), step(2), step(3)},

@@ -189,8 +189,8 @@ func (v *visit) run() error {
 	if err := v.readForm(); err != nil {
 		return err
 	}
-	if v.session == nil {
-		return v.rt.Serve(v) // before signing in there is nothing that a second sending could do twice
+	if v.session == nil || v.rt.Anew {
+		return v.rt.Serve(v) // there is nothing that a second sending could do twice
 	}
 	return v.answerOnce()
 }

@@ -29,7 +29,6 @@ func (c *Console) keyRoutes() []route {
 }
 
 const (
-	rotateAfter  = 180 * 24 * time.Hour // the age of a secret from which on it should be rotated
 	callersSince = 30 * 24 * time.Hour
 	newCaller    = 7 * 24 * time.Hour
 	typedWithin  = 30 * 24 * time.Hour // a key that was used within this takes typing to delete
@@ -123,6 +122,7 @@ type keyView struct {
 
 	Age      string
 	AgeWarn  bool
+	AgeMost  int // days after which a secret should be rotated; 0 for never
 	InDays   string
 	From     string // where it may be used
 	FromMore string
@@ -176,7 +176,7 @@ func (c *Console) showKey(v *visit) error {
 	h.Dialogs, h.Scripts = true, []string{"key.js"}
 	h.F = newForm("name", h.K.Name, "description", h.K.Description)
 	view := &keyView{keyHead: h, At: at}
-	view.fill(v)
+	view.fill(v, &s.policy)
 	view.Tabs.Label = "This key"
 	for _, t := range keyTabNames {
 		if !v.keyTab(t.id) {
@@ -217,10 +217,11 @@ func (c *Console) showKey(v *visit) error {
 }
 
 // fill says the facts of the key.
-func (view *keyView) fill(v *visit) {
+func (view *keyView) fill(v *visit, p *postern.Policy) {
 	k := &view.K
 	old := v.now.Sub(k.Current.MadeAt)
-	view.Age, view.AgeWarn = ageWords(old)+" old", old >= rotateAfter
+	view.Age, view.AgeMost = ageWords(old)+" old", p.RemindAge
+	view.AgeWarn = p.RemindAge > 0 && old >= time.Duration(p.RemindAge)*24*time.Hour
 	if !k.ExpiresAt.IsZero() && view.Live {
 		view.InDays = inWords(k.ExpiresAt, v.now)
 	}

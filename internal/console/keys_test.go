@@ -66,7 +66,7 @@ func TestWorstStateWins(t *testing.T) {
 	} {
 		k := c.key
 		k.ID = "k"
-		s := &keySnap{keys: []*postern.ServiceKey{&k}, uses: useOf(c.used), hour: hourWith(c.calls, c.refused)}
+		s := &keySnap{policy: postern.DefaultPolicy("a"), keys: []*postern.ServiceKey{&k}, uses: useOf(c.used), hour: hourWith(c.calls, c.refused)}
 		if got := s.state(&k, t0, time.UTC); got.Words != c.want {
 			t.Errorf("%s = %q, want %q", c.what, got.Words, c.want)
 		}

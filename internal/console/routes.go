@@ -27,6 +27,9 @@ type route struct {
 	// Repeats says that Serve answers a second sending of a form itself (visit.again): one whose answer
 	// shows a secret. Everywhere else nothing is served twice.
 	Repeats bool
+	// Anew says that Serve only keeps what was typed: a form that is sent again, with other values after
+	// the browser's Back, is served again.
+	Anew bool
 	// MaxBody is how many bytes a request may bring: 1 MiB unless set.
 	MaxBody int64
 }

@@ -45,6 +45,8 @@ type ServiceKey struct {
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
 	Revision   int64
+	Watch      *Watch  // a narrowing that is being tried; nil: none
+	Undo       *Undo   // what it was before its latest narrowing; nil where there was none
 	LastUsed   LastUse // zero if never
 }
 

@@ -30,7 +30,10 @@ type Undo struct {
 	Networks  []netip.Prefix
 	ExpiresAt time.Time
 	PausedAt  time.Time
-	Watch     *Watch
+	FlaggedAt time.Time // since when it waited for a review
+	// FlaggedWhy is what for.
+	FlaggedWhy string
+	Watch      *Watch
 }
 
 // Open reports whether a narrowing can still be taken back from a row of a revision.
@@ -102,6 +105,8 @@ func (b *sealer) undo(u *Undo) {
 	b.networks(u.Networks)
 	b.at(u.ExpiresAt)
 	b.at(u.PausedAt)
+	b.at(u.FlaggedAt)
+	b.str(u.FlaggedWhy)
 	b.watch(u.Watch)
 }
 

@@ -98,7 +98,7 @@ func TestSealCoversEveryField(t *testing.T) {
 		}
 		r.Watch = watch()
 		r.Undo = &Undo{Until: t0, By: "mem_1", Revision: 7, Scopes: []Scope{"a", "b"}, Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
-			ExpiresAt: t0, PausedAt: t0, Watch: watch()}
+			ExpiresAt: t0, PausedAt: t0, FlaggedAt: t0, FlaggedWhy: "x", Watch: watch()}
 		r.Seal(p)
 		return r
 	}

@@ -59,5 +59,6 @@ func sameRow(a, b *postern.CredentialRow) bool {
 	return a.Key == b.Key && slices.Equal(a.Scopes, b.Scopes) && slices.Equal(a.Networks, b.Networks) &&
 		a.Current == b.Current && a.Previous == b.Previous && a.PreviousUntil.Equal(b.PreviousUntil) && a.PreviousEnded == b.PreviousEnded &&
 		a.NotBefore.Equal(b.NotBefore) && a.ExpiresAt.Equal(b.ExpiresAt) && a.PausedAt.Equal(b.PausedAt) &&
-		a.RevokedAt.Equal(b.RevokedAt) && a.DeletedAt.Equal(b.DeletedAt) && a.Rate == b.Rate && a.AllScopes == b.AllScopes
+		a.RevokedAt.Equal(b.RevokedAt) && a.DeletedAt.Equal(b.DeletedAt) && a.Rate == b.Rate && a.AllScopes == b.AllScopes &&
+		postern.SameWatch(a.Watch, b.Watch)
 }

@@ -213,6 +213,16 @@ func keyFacts(k *postern.ServiceKey) map[string]any {
 	if len(k.Networks) > 0 {
 		m["networks"] = k.Networks
 	}
+	if w := k.Watch; w != nil {
+		tried := map[string]any{"since": w.Since}
+		if w.Scopes != nil {
+			tried["scopes"] = *w.Scopes
+		}
+		if w.Networks != nil {
+			tried["networks"] = *w.Networks
+		}
+		m["watch"] = tried
+	}
 	if k.Rate.Calls > 0 {
 		m["rateLimit"] = map[string]any{"calls": k.Rate.Calls, "seconds": int64(k.Rate.Per / time.Second)}
 	}

@@ -14,8 +14,10 @@ import (
 
 // scopeSet is every scope that the catalogs in force declare.
 type scopeSet struct {
-	byName map[postern.Scope]postern.ScopeInfo
-	sorted []postern.ScopeInfo
+	byName   map[postern.Scope]postern.ScopeInfo
+	sorted   []postern.ScopeInfo
+	catalogs []*catalog.Catalog
+	edition  string // names the versions that it is made of
 }
 
 // sensitive reports whether holding a scope counts only by its exact name. What
@@ -112,11 +114,15 @@ func (kr *Keyring) known(ctx context.Context, q catalogReader) (*scopeSet, error
 		}
 		return 1
 	})
+	for _, u := range ups {
+		set.edition += fmt.Sprintf("%s:%d ", u.ID, u.CatalogVersion)
+	}
 	kr.scopes.keep(versions, set)
 	return set, nil
 }
 
 func (set *scopeSet) add(cat *catalog.Catalog) {
+	set.catalogs = append(set.catalogs, cat)
 	for _, s := range cat.Scopes {
 		if old, dup := set.byName[s.Name]; dup {
 			// One name in two catalogs is one scope, and the stricter marks hold.

@@ -44,6 +44,7 @@ func (r *KeyRecord) spread() {
 	k.ID, k.AccountID, k.Scopes, k.Networks, k.Rate, k.Revision = c.Key, c.AccountID, c.Scopes, c.Networks, c.Rate, c.Revision
 	k.NotBefore, k.ExpiresAt, k.PausedAt, k.RevokedAt, k.DeletedAt = c.NotBefore, c.ExpiresAt, c.PausedAt, c.RevokedAt, c.DeletedAt
 	k.Current.Generation, k.Current.LastFour = c.Current.Generation, c.Current.LastFour
+	k.Watch, k.Undo = c.Watch, c.Undo
 	k.Previous.Generation, k.Previous.LastFour, k.Previous.EndsAt = c.Previous.Generation, c.Previous.LastFour, c.PreviousUntil
 }
 

@@ -24,6 +24,8 @@ type undoRow struct {
 	Networks  []string         `json:"networks"`
 	ExpiresAt int64            `json:"expiresAt"`
 	PausedAt  int64            `json:"pausedAt"`
+	FlaggedAt int64            `json:"flaggedAt,omitempty"`
+	Why       string           `json:"flaggedWhy,omitempty"`
 	Watch     *watchRow        `json:"watch,omitempty"`
 }
 
@@ -96,7 +98,7 @@ func undoJSON(u *postern.Undo) string {
 		return ""
 	}
 	return asJSON(undoRow{Until: micros(u.Until), By: u.By, Revision: u.Revision, Scopes: u.Scopes, Networks: networkTexts(u.Networks),
-		ExpiresAt: micros(u.ExpiresAt), PausedAt: micros(u.PausedAt), Watch: watchRowOf(u.Watch)})
+		ExpiresAt: micros(u.ExpiresAt), PausedAt: micros(u.PausedAt), FlaggedAt: micros(u.FlaggedAt), Why: u.FlaggedWhy, Watch: watchRowOf(u.Watch)})
 }
 
 func undoOf(s string) *postern.Undo {
@@ -105,5 +107,5 @@ func undoOf(s string) *postern.Undo {
 		return nil
 	}
 	return &postern.Undo{Until: fromMicros(r.Until), By: r.By, Revision: r.Revision, Scopes: r.Scopes, Networks: parseNetworks(r.Networks),
-		ExpiresAt: fromMicros(r.ExpiresAt), PausedAt: fromMicros(r.PausedAt), Watch: r.Watch.watch()}
+		ExpiresAt: fromMicros(r.ExpiresAt), PausedAt: fromMicros(r.PausedAt), FlaggedAt: fromMicros(r.FlaggedAt), FlaggedWhy: r.Why, Watch: r.Watch.watch()}
 }

@@ -28,7 +28,7 @@ func TestWatchAndUndoAreKept(t *testing.T) {
 		"from anywhere":    {Watch: &postern.Watch{Networks: &none, Since: t0}},
 		"both": {Watch: &postern.Watch{Scopes: &[]postern.Scope{"a.read"}, Networks: &nets, Since: t0, By: "mem_1"},
 			Undo: &postern.Undo{Until: t0.Add(time.Minute), By: "mem_2", Revision: 3, Scopes: []postern.Scope{"a.read", "a.write"}, Networks: nets,
-				ExpiresAt: t0.Add(time.Hour), PausedAt: t0, Watch: &postern.Watch{Scopes: &[]postern.Scope{"a.read"}, Since: t0}}},
+				ExpiresAt: t0.Add(time.Hour), PausedAt: t0, FlaggedAt: t0, FlaggedWhy: "Its maker left.", Watch: &postern.Watch{Scopes: &[]postern.Scope{"a.read"}, Since: t0}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			storetest.Run(t, func(t *testing.T, db *store.DB) {

@@ -29,6 +29,7 @@ var mayImport = []struct{ pkg, imports string }{
 	{"internal/verify", ". internal/catalog"},
 	{"internal/activity", ". internal/store"},
 	{"internal/keyring", ". internal/store internal/catalog"},
+	{"internal/advice", ". internal/store internal/catalog internal/activity internal/keyring"},
 	{"internal/notify", ". internal/store internal/activity internal/keyring"},
 	{"internal/rotation", ". internal/store internal/activity internal/keyring"},
 	{"internal/tripwire", ". internal/store internal/activity internal/keyring"},
@@ -37,7 +38,7 @@ var mayImport = []struct{ pkg, imports string }{
 	{"internal/oauth", ". internal/store"},
 	{"internal/webhook", ". internal/store"},
 	{"internal/workbench/accesslog", ""},
-	{"internal/workbench", ". internal/store internal/catalog internal/keyring"},
+	{"internal/workbench", ". internal/store internal/catalog internal/keyring internal/advice"},
 	{"internal/crm", ". internal/store"},
 	{"internal/signin", ". internal/store internal/keyring"},
 	{"internal/signin/signintest", ""},
@@ -54,7 +55,7 @@ var mayImport = []struct{ pkg, imports string }{
 }
 
 // rooms are the packages from store to workbench.
-const rooms = "internal/auditlog internal/auditor internal/store internal/catalog internal/verify internal/activity internal/keyring internal/notify internal/rotation internal/leaks internal/oauth internal/webhook internal/workbench"
+const rooms = "internal/auditlog internal/auditor internal/store internal/catalog internal/verify internal/activity internal/keyring internal/advice internal/notify internal/rotation internal/leaks internal/oauth internal/webhook internal/workbench"
 
 // The ones that put the others together may import anything.
 var wires = []string{"cmd/postern", "bench", "internal/node", "internal/demo", "internal/e2e", "internal/e2e/browser", "internal/e2e/model"}

@@ -143,9 +143,9 @@ func TestRecoveryCodes(t *testing.T) {
 		if err != nil || f.Codes != 9 {
 			w.t.Errorf("%d codes are left (%v), want 9", f.Codes, err)
 		}
-		signed2, fresh, err := w.NewCodes(ctx, w.admin, w.from)
+		turned, fresh, err := w.NewCodes(ctx, w.admin, w.from)
 		w.ended("a text from before new recovery codes", w.text)
-		w.session(signed2.Text)
+		w.session(turned.Text)
 		if err != nil || len(fresh) != 10 {
 			w.t.Fatalf("NewCodes = %d, %v", len(fresh), err)
 		}

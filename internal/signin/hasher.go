@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/argon2"
@@ -29,7 +30,8 @@ const (
 type hasher struct {
 	slots chan struct{}
 	queue chan struct{}
-	dummy string // what a password is held against where there is no member
+	done  atomic.Int64 // how many passwords were held against a hash
+	dummy string       // what a password is held against where there is no member
 }
 
 const maxHashWait = 5 * time.Second
@@ -91,6 +93,7 @@ func (h *hasher) Matches(ctx context.Context, phc, password string) (ok, weak bo
 		return false, false, perr
 	}
 	err = h.with(ctx, func() {
+		h.done.Add(1)
 		got := argon2.IDKey([]byte(password), p.salt, p.time, p.memory, p.threads, uint32(len(p.key)))
 		ok = subtle.ConstantTimeCompare(got, p.key) == 1 && real
 	})

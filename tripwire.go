@@ -71,13 +71,13 @@ func (t *Tripwires) action(kind TripKind) *TripAction {
 }
 
 // Facts is what the audit log keeps of them.
-func (t *Tripwires) Facts() map[string]any {
+func (t Tripwires) Facts() map[string]any {
 	return map[string]any{string(TripRetired): t.Retired, string(TripFar): t.Far, string(TripCanary): t.Canary, string(TripRefused): t.Refused,
 		"farMinutes": t.FarMinutes, "farFleet": t.FarFleet, "farLearnHours": t.FarLearnHours, "refusedCalls": t.RefusedCalls, "refusedMinutes": t.RefusedMinutes, "refusedPercent": t.RefusedPercent}
 }
 
 // Valid reports what is wrong with the numbers, naming the field.
-func (t *Tripwires) Valid() error {
+func (t Tripwires) Valid() error {
 	for _, kind := range TripKinds() {
 		switch t.Action(kind) {
 		case TripOff, TripNotify, TripPause:

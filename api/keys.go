@@ -27,6 +27,7 @@ type ServiceKey struct {
 	RateLimit   *RateLimit `json:"rateLimit,omitempty" doc:"Left out where the server's default holds."`
 	Secrets     []Secret   `json:"secrets" nullable:"false" doc:"The secrets that work or did, the newest first. None can be shown again."`
 	LastUsed    *LastUse   `json:"lastUsed,omitempty" doc:"The latest allowed call; left out where there was none."`
+	Canary      bool       `json:"canary,omitempty" doc:"Nobody should ever use it: every call with it is told of."`
 	Flagged     *Flagged   `json:"flagged,omitempty" doc:"Why someone should look at the key."`
 	Revoked     *Revoked   `json:"revoked,omitempty" doc:"Since when the key has ended, and why."`
 	MadeBy      string     `json:"madeBy,omitempty" doc:"The member who made it."`
@@ -85,6 +86,7 @@ type NewServiceKey struct {
 	NotBefore   time.Time  `json:"notBefore,omitzero"`
 	ExpiresAt   time.Time  `json:"expiresAt,omitzero"`
 	RateLimit   *RateLimit `json:"rateLimit,omitempty"`
+	Canary      bool       `json:"canary,omitempty" doc:"A key that nobody should ever use, to be left where a thief would look: every call with it is told of."`
 }
 
 // EditServiceKey changes a service key. What is left out stays as it is.
@@ -105,6 +107,9 @@ type EditServiceKey struct {
 type Rotate struct {
 	Grace   string `json:"grace,omitempty" maxLength:"32" example:"168h" doc:"How long the secret before works on: 0s ends it now, 720h is the longest. Left out: 168h, seven days."`
 	Replace bool   `json:"replace,omitempty" doc:"Starts again where a rotation is pending: its new secret is void."`
+	Ends    string `json:"ends,omitempty" enum:"at_deadline,when_idle,hold" doc:"How it ends; left out: at_deadline. when_idle ends it early, once the old secret was silent and the new one is used. hold awaits your word where the old one is still used at the deadline."`
+	Idle    string `json:"idle,omitempty" maxLength:"32" example:"24h" doc:"With when_idle and hold: for how long the old secret must be silent to count as unused, 1h to 720h; 24h unless said."`
+	Hold    string `json:"hold,omitempty" maxLength:"32" example:"720h" doc:"With hold: how long after the start the old secret stops whatever happens; 720h unless said, which is the most."`
 }
 
 // Revoke ends a service key for good.

@@ -141,6 +141,13 @@ func TestEveryOperation(t *testing.T) {
 		step("rotate", err2(c.RotateServiceKey(ctx, id, api.Rotate{Grace: "24h"})), err2(c.RotateServiceKey(ctx, id, api.Rotate{Grace: "24h"})))
 		step("cancel", err2(c.CancelRotation(ctx, id)), err2(c.CancelRotation(ctx, id)))
 		_, err = c.RotateServiceKey(ctx, id, api.Rotate{})
+		step("rotation", err2(c.Rotation(ctx, id)), err2(c.Rotation(ctx, no)))
+		step("extend", err2(c.ExtendRotation(ctx, id, api.Extend{More: "24h"})), err2(c.ExtendRotation(ctx, id, api.Extend{More: "24h"})))
+		step("tripwires", err2(c.Trips(ctx, client.TripQuery{Key: id})), err2(c.Trips(ctx, client.TripQuery{Paging: client.Paging{Cursor: "x"}})))
+		step("policy", err2(c.Policy(ctx)), err2(nobody.Policy(ctx)))
+		ninety, pauses := 90, "pause"
+		step("edit policy", err2(c.EditPolicy(ctx, api.EditPolicy{RemindAge: &ninety, Tripwires: &api.EditTripwires{Canary: &pauses}}, client.IfRevision(0))),
+			err2(c.EditPolicy(ctx, api.EditPolicy{RemindExpiry: &[]int{1, 2}})))
 		step("finish", err2(c.FinishRotation(ctx, id)), err2(c.FinishRotation(ctx, id)))
 		step("rotate by default", err, err2(c.RotateServiceKey(ctx, id, api.Rotate{Grace: "a week"})))
 		step("receipt", err2(c.Receipt(ctx, id)), err2(c.Receipt(ctx, no)))

@@ -47,7 +47,7 @@ func (s *server) createKey(ctx context.Context, in *createKeyInput) (*createdOut
 	b := &in.Body
 	made, err := s.kr.CreateKey(ctx, by(ctx), keyring.NewKey{Name: b.Name, Description: b.Description, TeamID: postern.TeamID(b.TeamID),
 		Scopes: list[postern.Scope](b.Scopes), Networks: networks, NotBefore: cut(b.NotBefore), ExpiresAt: cut(b.ExpiresAt),
-		Rate: rateOf(b.RateLimit), Idempotency: in.Idempotency})
+		Rate: rateOf(b.RateLimit), Canary: b.Canary, Idempotency: in.Idempotency})
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,9 @@ func (s *server) rotateKey(ctx context.Context, in *rotateInput) (*changedOutput
 				return nil, postern.Invalidf("grace", "A grace period is written as 168h, 30m or 0s.")
 			}
 		}
+		if err := planOf(in.Body, &how); err != nil {
+			return nil, err
+		}
 	}
 	made, err := s.kr.RotateKey(ctx, by(ctx), postern.KeyID(in.ID), how)
 	if err != nil {

@@ -21,6 +21,8 @@ func (s *server) register(a huma.API) {
 	huma.Register(a, op("PATCH /v1/service-keys/{id}", "editServiceKey", "Change, pause or resume a service key", write, revoke), s.editKey)
 	huma.Register(a, op("DELETE /v1/service-keys/{id}", "deleteServiceKey", "Delete a service key", revoke), s.deleteKey)
 	huma.Register(a, op("POST /v1/service-keys/{id}/rotate", "rotateServiceKey", "Give a service key a new secret", write), s.rotateKey)
+	huma.Register(a, op("GET /v1/service-keys/{id}/rotation", "readRotation", "See who still uses the old secret", postern.PermActivityRead), s.readRotation)
+	huma.Register(a, op("POST /v1/service-keys/{id}/rotation/extend", "extendRotation", "Let the old secret work for longer", write), s.extendRotation)
 	huma.Register(a, op("POST /v1/service-keys/{id}/rotation/finish", "finishRotation", "End the secret before now", write), s.finishRotation)
 	huma.Register(a, op("POST /v1/service-keys/{id}/rotation/cancel", "cancelRotation", "Void the new secret", write), s.cancelRotation)
 	huma.Register(a, op("POST /v1/service-keys/{id}/revoke", "revokeServiceKey", "End a service key for good", revoke), s.revokeKey)
@@ -52,11 +54,14 @@ func (s *server) register(a huma.API) {
 
 	huma.Register(a, op("GET /v1/account", "readAccount", "Read your account", postern.PermAccountRead), s.readAccount)
 	huma.Register(a, op("PATCH /v1/account", "editAccount", "Change your account", postern.PermAccountWrite), s.editAccount)
+	huma.Register(a, op("GET /v1/policy", "readPolicy", "Read what the account asks of its keys", postern.PermAccountRead), s.readPolicy)
+	huma.Register(a, op("PATCH /v1/policy", "editPolicy", "Change what the account asks of its keys", postern.PermAccountWrite), s.editPolicy)
 	huma.Register(a, op("GET /v1/accounts", "listAccounts", "List the server's accounts", postern.PermAccountsWrite), s.listAccounts)
 	huma.Register(a, made(op("POST /v1/accounts", "createAccount", "Make an account", postern.PermAccountsWrite)), s.createAccount)
 	huma.Register(a, op("PATCH /v1/accounts/{id}", "editAnyAccount", "Change or suspend an account", postern.PermAccountsWrite), s.editAnyAccount)
 
 	huma.Register(a, op("GET /v1/activity", "listActivity", "See what credentials did", postern.PermActivityRead), s.listActivity)
+	huma.Register(a, op("GET /v1/tripwires", "listTripwires", "See which tripwires were touched", postern.PermActivityRead), s.listTripwires)
 	huma.Register(a, op("GET /v1/audit", "listAudit", "Read the audit log", postern.PermAuditRead), s.listAudit)
 
 	huma.Register(a, made(op("POST /v1/setup", "setUp", "Make the first account with a set-up link")), s.setUp)

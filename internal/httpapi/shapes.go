@@ -14,7 +14,7 @@ func (s *server) keyJSON(k *postern.ServiceKey) api.ServiceKey {
 	out := api.ServiceKey{ID: string(k.ID), Name: k.Name, Description: k.Description, TeamID: string(k.TeamID), State: string(k.State(now)),
 		Scopes: list[string](k.Scopes), Networks: make([]string, len(k.Networks)), NotBefore: k.NotBefore, ExpiresAt: k.ExpiresAt,
 		PausedAt: k.PausedAt, MadeBy: string(k.MadeBy), CreatedAt: k.CreatedAt, UpdatedAt: k.UpdatedAt, Revision: k.Revision,
-		LastUsed: useJSON(k.LastUsed), Secrets: secretsJSON(k, now)}
+		LastUsed: useJSON(k.LastUsed), Secrets: secretsJSON(k, now), Canary: k.Canary}
 	for i, n := range k.Networks {
 		out.Networks[i] = n.String()
 	}

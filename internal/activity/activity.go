@@ -43,13 +43,20 @@ type Config struct {
 	Logger *slog.Logger
 	// Brand is the first part of this server's secrets, which are cut out of paths and user agents.
 	Brand string
+	// Spool is a directory where calls wait for the database, which this process alone
+	// uses. Without one they wait in memory, and are lost with the process. SpoolMax is
+	// how many bytes may wait there: 256 MiB unless set.
+	Spool    string
+	SpoolMax int64
 	// Capacity is how many calls can wait to be written: 16,384 unless set.
 	Capacity int
-	// Delay is how long a call waits for its batch: 100 ms unless set. A crash loses that much.
+	// Delay is how long a call waits for its batch: 100 ms unless set. A crash loses that
+	// much, and a quarter of it where there is a spool.
 	Delay time.Duration
 	// KeepCalls is how long single calls are kept (30 days unless set), KeepTotals everything made from them (400 days).
 	KeepCalls, KeepTotals time.Duration
-	// DayStart is when the day began that a time is in, for an account's daily limit: midnight UTC unless set.
+	// DayStart is when the day began that a time is in, for an account's daily limit:
+	// midnight UTC unless set. Days begin at a quarter of an hour.
 	DayStart func(postern.AccountID, postern.Micros) postern.Micros
 	// Seen is told of each batch once it is written, by what its calls have in common. It must not block. May be nil.
 	Seen func([]Seen)
@@ -67,6 +74,9 @@ func (c *Config) fill() {
 	}
 	if c.Capacity <= 0 {
 		c.Capacity = 16384
+	}
+	if c.SpoolMax <= 0 {
+		c.SpoolMax = 256 << 20
 	}
 	if c.Delay <= 0 {
 		c.Delay = 100 * time.Millisecond
@@ -99,24 +109,31 @@ type Log struct {
 	mask     uint32
 	capacity int
 	wake     chan struct{} // holds one token when a buffer is half full
+	load     chan struct{} // holds one token when what waits shall be written at once
 	lost     losses
 
-	// sem holds one token while someone drains; what follows belongs to its holder.
-	sem       chan struct{}
-	pending   []record // taken out of the buffers and not yet written
-	room      []record // what pending is part of
-	order     []place  // of what is taken out, by time
+	// draining holds one token while someone drains; what follows belongs to its holder.
+	draining  chan struct{}
+	order     []place // of what is taken out, by time
+	records   []record
 	facts     factory
 	packer    packer
-	batch     int64 // number of the batch at the head of pending
-	networks  *bound
-	callers   *bound
+	batch     int64 // number of the next frame
 	strangers ring
+
+	spool    *spool // nil where there is none
+	spooling atomic.Bool
+	queue    queue
+
+	// loading holds one token while someone writes; what follows belongs to its holder.
+	loading  chan struct{}
+	networks *bound
+	callers  *bound
+	days     days
 
 	status status
 	grown  broadcast
-	tried  broadcast // when a Flush has ended
-	tries  atomic.Int64
+	tried  broadcast // when someone has tried to write
 
 	trace func(query string, args []any) // sees every read; for tests
 }
@@ -134,18 +151,48 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 		n /= 2
 	}
 	l := &Log{cfg: cfg, pool: pool, writer: postern.NewID("wri"), shards: make([]shard, n), mask: uint32(n - 1), capacity: n * max(1, cfg.Capacity/n),
-		wake: make(chan struct{}, 1), sem: make(chan struct{}, 1), batch: 1,
+		wake: make(chan struct{}, 1), load: make(chan struct{}, 1), draining: make(chan struct{}, 1), loading: make(chan struct{}, 1), batch: 1,
 		networks: newBound(4096, 4096), callers: newBound(256, 1<<20)}
 	for i := range l.shards {
 		l.shards[i].open(max(1, cfg.Capacity/n))
 	}
 	l.grown.open()
 	l.tried.open()
+	l.spooling.Store(true)
+	if cfg.Spool != "" {
+		if err := l.openSpool(); err != nil {
+			pool.Close()
+			return nil, fmt.Errorf("activity: %w", err)
+		}
+	}
 	return l, nil
 }
 
+// openSpool opens the spool, and has what other processes left there wait for the database.
+func (l *Log) openSpool() error {
+	s, left, err := openSpool(l.cfg.Spool, l.cfg.SpoolMax, l.writer)
+	if err != nil {
+		return err
+	}
+	l.spool = s
+	calls := int64(0)
+	for _, fr := range left {
+		l.queue.add(fr, false)
+		calls += fr.calls
+	}
+	if len(left) > 0 || s.damaged > 0 {
+		l.cfg.Logger.Info("activity: the spool holds calls of a process that ended before", "calls", calls, "damaged_frames", s.damaged, "torn_ends", s.torn)
+	}
+	return nil
+}
+
 // Close closes the database. Call it after Run has returned.
-func (l *Log) Close() error { return l.pool.Close() }
+func (l *Log) Close() error {
+	if l.spool != nil {
+		l.spool.close()
+	}
+	return l.pool.Close()
+}
 
 // Ping asks whether the database answers.
 func (l *Log) Ping(ctx context.Context) error { return l.pool.Ping(ctx) }
@@ -162,12 +209,23 @@ type Stats struct {
 	LastWrite   time.Time // of the latest batch; zero before the first
 	LastError   string    // of the latest try, empty once a batch is written again
 	LastErrorAt time.Time
+	Spool       SpoolStats
+}
+
+// SpoolStats is how the spool fares; all is zero where there is none.
+type SpoolStats struct {
+	Bytes, Max    int64 // on disk, and how many there may be
+	Full          bool  // the latest that came had no room on it
+	DamagedFrames int64 // found unreadable, and left out
+	SetAside      int64 // segments with such frames, which are kept beside as *.damaged
+	TornEnds      int64 // ends of segments that a killed process left half written
 }
 
 // Stats tells how recording fares at this moment.
 func (l *Log) Stats() Stats {
 	st := Stats{Capacity: l.capacity, Dropped: l.lost.byReason()}
-	oldest := postern.Micros(l.status.oldest.Load())
+	waiting, oldest := l.queue.look()
+	st.Buffered = int(waiting)
 	for i := range l.shards {
 		recorded, waiting, first := l.shards[i].look()
 		st.Recorded += recorded
@@ -176,7 +234,9 @@ func (l *Log) Stats() Stats {
 			oldest = first
 		}
 	}
-	st.Buffered += int(l.status.held.Load())
+	if l.spool != nil {
+		st.Spool = l.spool.stats()
+	}
 	if oldest != 0 {
 		st.Lag = max(0, l.cfg.Now().Sub(oldest.Time()))
 	}
@@ -186,12 +246,11 @@ func (l *Log) Stats() Stats {
 
 // status is what the drain tells of itself.
 type status struct {
-	held, oldest atomic.Int64 // of what is taken out and not written: how many, and since when
-	written      atomic.Uint64
-	mu           sync.Mutex
-	lastWrite    time.Time
-	lastError    string
-	lastErrorAt  time.Time
+	written     atomic.Uint64
+	mu          sync.Mutex
+	lastWrite   time.Time
+	lastError   string
+	lastErrorAt time.Time
 }
 
 func (s *status) wrote(n int, at time.Time) {

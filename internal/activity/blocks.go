@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/store"
 )
 
 // How blocks lie in the database. They are never changed: merging puts a new one
@@ -47,7 +48,7 @@ func (l *Log) blocksBefore(ctx context.Context, tx *sql.Tx, f *Filter, after, re
 		order by last_at desc, seq desc limit $6`, scanBlock
 	args := []any{string(f.Account), micros(f.Since), int64(reach.At), reach.Seq, int64(after.At), n}
 	if f.Key != "" {
-		query, scan = `select `+blockColumns+`, k.last_at from activity_block_keys k join activity_blocks b on b.seq = k.seq
+		query, scan = `select `+blockColumns+`, k.last_at from activity_block_keys k join activity_blocks b on b.seq = k.seq and b.last_at >= k.last_at and b.last_at < k.last_at + 3600000000
 			where k.account_id = $1 and k.last_at >= $2 and (k.last_at, k.seq) < ($3, $4) and k.first_at <= $5 and k.key_id = $7
 			order by k.last_at desc, k.seq desc limit $6`, scanKeyBlock
 		args = append(args, string(f.Key))
@@ -78,19 +79,19 @@ func (l *Log) lockHead(ctx context.Context, tx *sql.Tx) error {
 }
 
 // insertBlocks inserts blocks, whose numbers count from after seq.
-func (l *Log) insertBlocks(ctx context.Context, tx *sql.Tx, blocks []block, seq int64) error {
-	var rows, keys []any
+func (l *Log) insertBlocks(ctx context.Context, tx *sql.Tx, copy store.Copier, blocks []block, seq int64) error {
+	var rows, keys [][]any
 	for i := range blocks {
 		b := &blocks[i]
-		rows = append(rows, string(b.account), seq+b.firstSeq, seq+b.seq, int64(b.firstAt), int64(b.lastAt), b.calls, b.data)
+		rows = append(rows, []any{string(b.account), seq + b.firstSeq, seq + b.seq, int64(b.firstAt), int64(b.lastAt), b.calls, b.data})
 		for _, k := range b.keys {
-			keys = append(keys, string(b.account), string(k.key), int64(k.last), seq+b.seq, int64(k.first))
+			keys = append(keys, []any{string(b.account), string(k.key), int64(k.last), seq + b.seq, int64(k.first)})
 		}
 	}
-	if err := blocksTable.insert(ctx, tx, l.pool.Engine, rows); err != nil {
+	if err := blocksTable.load(ctx, tx, copy, l.pool.Engine, rows); err != nil {
 		return fmt.Errorf("insert blocks: %w", err)
 	}
-	if err := blockKeysTable.insert(ctx, tx, l.pool.Engine, keys); err != nil {
+	if err := blockKeysTable.load(ctx, tx, copy, l.pool.Engine, keys); err != nil {
 		return fmt.Errorf("insert keys of blocks: %w", err)
 	}
 	return nil
@@ -100,16 +101,16 @@ func (l *Log) insertBlocks(ctx context.Context, tx *sql.Tx, blocks []block, seq 
 func (l *Log) deleteBlocks(ctx context.Context, tx *sql.Tx, blocks []blockRow) error {
 	first, last := &blocks[0], &blocks[len(blocks)-1]
 	var w where
-	w.and("account_id = ? and seq >= ? and seq <= ?", string(first.account), first.seq, last.seq)
-	if _, err := tx.ExecContext(ctx, `delete from activity_blocks where `+w.text.String(), w.args...); err != nil {
-		return fmt.Errorf("delete blocks: %w", err)
-	}
-	keys, known := keysOf(blocks)
 	firstAt, lastAt := first.firstAt, first.lastAt
 	for i := range blocks {
 		firstAt, lastAt = min(firstAt, blocks[i].firstAt), max(lastAt, blocks[i].lastAt)
 	}
+	w.and("account_id = ? and seq >= ? and seq <= ?", string(first.account), first.seq, last.seq)
 	w.and("last_at >= ? and last_at <= ?", int64(firstAt), int64(lastAt))
+	if _, err := tx.ExecContext(ctx, `delete from activity_blocks where `+w.text.String(), w.args...); err != nil {
+		return fmt.Errorf("delete blocks: %w", err)
+	}
+	keys, known := keysOf(blocks)
 	for !known || len(keys) > 0 {
 		query, args := w.text.String(), w.args[:len(w.args):len(w.args)]
 		if known { // else all keys of the account are looked through, which is slow and rare

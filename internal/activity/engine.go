@@ -80,6 +80,18 @@ func (t *table) insert(ctx context.Context, tx *sql.Tx, engine store.Engine, arg
 	return nil
 }
 
+// load inserts rows, by COPY where that is given.
+func (t *table) load(ctx context.Context, tx *sql.Tx, copy store.Copier, engine store.Engine, rows [][]any) error {
+	if copy != nil && len(rows) > 0 {
+		return copy(t.name, strings.Split(strings.ReplaceAll(t.columns, " ", ""), ","), rows)
+	}
+	args := make([]any, 0, len(rows)*t.width())
+	for _, r := range rows {
+		args = append(args, r...)
+	}
+	return t.insert(ctx, tx, engine, args)
+}
+
 func (t *table) statement(engine store.Engine, rows int) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -125,9 +137,6 @@ func placeholders(engine store.Engine, rows, width int) string {
 // permanent reports whether an error is about what was to be written, so that
 // trying the same again is in vain.
 func permanent(err error) bool {
-	if errors.Is(err, errRefused) {
-		return true
-	}
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch e.Code() & 0xff {
 		case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_RANGE:

@@ -77,18 +77,39 @@ func CleanPath(brand, path, template string) string {
 // Clean is how any other text is stored.
 func Clean(brand, s string, n int) string { return clean(brand, s, n) }
 
-// Spoil makes the record that is pending under a number one that the database refuses.
-func Spoil(l *Log, i int) {
-	l.sem <- struct{}{}
-	defer func() { <-l.sem }()
-	l.takeOut()
-	bad := facts{shape: l.pending[i].facts.shape, counts: l.pending[i].facts.counts}
-	bad.generation = -1
-	l.pending[i].facts = &bad
+// Rewind makes the next frame look like the one before it, as after a commit whose answer was lost.
+func Rewind(l *Log) { l.batch-- }
+
+// SetSegments makes the spool's segments small.
+func SetSegments(size int64) (restore func()) {
+	old := segmentSize
+	segmentSize = size
+	return func() { segmentSize = old }
 }
 
-// Rewind makes the next batch look like the one before it, as after a commit whose answer was lost.
-func Rewind(l *Log) { l.batch-- }
+// Drain takes out what is buffered, and leaves it waiting for the database.
+func Drain(l *Log) { l.drain(context.Background()) }
+
+// Forget makes a log read from the spool all that waits.
+func Forget(l *Log) {
+	l.queue.mu.Lock()
+	defer l.queue.mu.Unlock()
+	for _, fr := range l.queue.frames {
+		if fr.seg != nil && fr.body != nil {
+			l.queue.bodies -= int64(fr.size)
+			fr.body = nil
+		}
+	}
+}
+
+// ParseFrame reads the bytes of a frame, and writes them again.
+func ParseFrame(data []byte) ([]byte, error) {
+	batch, b, err := parseBody(data)
+	if err != nil {
+		return nil, err
+	}
+	return appendBody(nil, batch, b), nil
+}
 
 func templateOf(s string) *postern.Operation {
 	if s == "" {
@@ -99,8 +120,8 @@ func templateOf(s string) *postern.Operation {
 
 // Discard forgets what was recorded, without looking at it.
 func Discard(l *Log) {
-	l.sem <- struct{}{}
-	defer func() { <-l.sem }()
+	l.draining <- struct{}{}
+	defer func() { <-l.draining }()
 	for i := range l.shards {
 		l.shards[i].giveBack(l.shards[i].swap())
 	}

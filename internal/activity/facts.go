@@ -37,6 +37,15 @@ type facts struct {
 
 func (f *facts) stranger() bool { return f.account == "" }
 
+// complete tells of facts that were read what isn't stored of them.
+func (f *facts) complete() {
+	if f.stranger() {
+		ip, _ := netip.ParseAddr(f.ip)
+		f.network = network(ip)
+	}
+	f.counts = !f.stranger() && Counts(f.reason)
+}
+
 // path is a path of a call of these facts, as it may be stored.
 func (f *facts) path(brand, path string, op *postern.Operation) string {
 	if !f.hides {
@@ -149,9 +158,6 @@ func factsOf(brand string, raw *rawShape) *facts {
 	// is public: whoever knows one must not be able to write into its history.
 	if raw.known && raw.account != "" {
 		f.account, f.member = raw.account, raw.member
-		f.counts = Counts(raw.reason)
-	} else {
-		f.network = network(ip)
 	}
 	f.shape = f.shape.clone() // the texts are parts of a whole buffer's
 	return f

@@ -13,7 +13,7 @@ import (
 // losses counts the calls that could not be recorded, by the reason of their decision.
 type losses struct {
 	count [256]atomic.Uint64 // since the start
-	kept  [256]uint64        // of those, how many the database knows of; the drain's
+	kept  [256]uint64        // of those, how many a frame tells of; the drain's
 }
 
 func (l *losses) add(r postern.Reason) { l.count[r].Add(1) }
@@ -28,7 +28,7 @@ func (l *losses) byReason() map[postern.Reason]uint64 {
 	return out
 }
 
-// news is what the database doesn't know of yet.
+// news is what no frame tells of yet.
 func (l *losses) news() map[postern.Reason]uint64 {
 	out := map[postern.Reason]uint64{}
 	for r := range l.count {
@@ -48,11 +48,16 @@ func (l *losses) keep(news map[postern.Reason]uint64) {
 var lossesTable = table{name: "activity_losses", columns: "hour, reason, calls",
 	conflict: "on conflict (hour, reason) do update set calls = activity_losses.calls + excluded.calls"}
 
-func (l *Log) insertLosses(ctx context.Context, tx *sql.Tx, news map[postern.Reason]uint64) error {
-	now := postern.ToMicros(l.cfg.Now())
+// lossKey is of the losses of an hour.
+type lossKey struct {
+	hour   postern.Micros
+	reason postern.Reason
+}
+
+func (l *Log) insertLosses(ctx context.Context, tx *sql.Tx, losses map[lossKey]uint64) error {
 	var args []any
-	for r, n := range news {
-		args = append(args, int64(now-now%hour), r.String(), int64(n))
+	for k, n := range losses {
+		args = append(args, int64(k.hour), k.reason.String(), int64(n))
 	}
 	return lossesTable.insert(ctx, tx, l.pool.Engine, args)
 }

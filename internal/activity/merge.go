@@ -86,19 +86,20 @@ func (l *Log) merge(ctx context.Context, r *mergeRun) error {
 			return err
 		}
 		rows, err := scanAll(ctx, tx, scanBlock, `select `+blockColumns+` from activity_blocks b
-			where account_id = $1 and seq >= $2 and seq <= $3 order by seq`,
-			[]any{string(r.account), r.seqs[0], r.seqs[len(r.seqs)-1]})
+			where account_id = $1 and seq >= $2 and seq <= $3 and last_at >= $4 and last_at < $5 order by seq`,
+			[]any{string(r.account), r.seqs[0], r.seqs[len(r.seqs)-1], int64(r.hour), int64(r.hour + hour)})
 		if err != nil || len(rows) != len(r.seqs) || rows[0].firstSeq != r.from {
 			return err
 		}
-		blocks, ok := l.repack(rows)
-		if !ok {
+		blocks, err := repack(rows)
+		if err != nil {
+			l.cfg.Logger.Error("activity: blocks of calls can't be read and are not merged", "account", string(r.account), "first", r.from, "err", err)
 			return nil
 		}
 		if err := l.deleteBlocks(ctx, tx, rows); err != nil {
 			return err
 		}
-		return l.insertBlocks(ctx, tx, blocks, 0)
+		return l.insertBlocks(ctx, tx, nil, blocks, 0)
 	})
 	if err != nil {
 		return fmt.Errorf("activity: merge blocks of %s: %w", r.account, err)
@@ -106,13 +107,14 @@ func (l *Log) merge(ctx context.Context, r *mergeRun) error {
 	return nil
 }
 
-// repack packs the calls of some blocks anew, and reports false where one is broken.
-func (l *Log) repack(rows []blockRow) ([]block, bool) {
+// repack packs the calls of some blocks of an account anew.
+func repack(rows []blockRow) ([]block, error) {
 	var p packer
 	shapes := map[shape]*facts{}
 	for i := range rows {
-		ok := l.open(&rows[i], func(u *unpacked) error {
-			return u.each(func(c *call) {
+		u, err := unpack(&rows[i].block)
+		if err == nil {
+			err = u.each(func(c *call) {
 				f := &u.shapes[c.shape]
 				if first, ok := shapes[f.shape]; ok {
 					f = first
@@ -121,11 +123,11 @@ func (l *Log) repack(rows []blockRow) ([]block, bool) {
 				}
 				p.add(c.seq, &record{at: c.at, facts: f, duration: c.duration, bytesIn: c.in, bytesOut: c.out, path: c.path, request: c.id()})
 			})
-		})
-		if !ok {
-			return nil, false
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	p.finish()
-	return p.out, true
+	return p.out, nil
 }

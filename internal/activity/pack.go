@@ -2,8 +2,8 @@ package activity
 
 import (
 	"encoding/binary"
-	"errors"
 	"hash/crc32"
+	"sync/atomic"
 
 	"postern.dev/postern"
 )
@@ -40,9 +40,6 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// errRefused is of a record that no block may hold.
-var errRefused = errors.New("the record can't be stored")
-
 // block is a packed block: a row of activity_blocks, but for what numbers start from.
 type block struct {
 	account         postern.AccountID
@@ -59,9 +56,12 @@ type blockKey struct {
 	first, last postern.Micros
 }
 
+// packs counts the blocks that were begun, so that facts can tell which they are in.
+var packs atomic.Uint64
+
 // packer makes blocks of calls.
 type packer struct {
-	made   uint64 // how many blocks
+	made   uint64 // the number of the block that is being made, among all that any packer made
 	now    block  // the one that is being made; calls is 0 where there is none
 	lastAt postern.Micros
 	texts  map[string]uint64
@@ -75,22 +75,16 @@ type packer struct {
 	out    []block
 }
 
-// pack packs the calls of records, numbered from 1 in their order, strangers left out.
-func (p *packer) pack(records []record) ([]block, error) {
+// pack packs the calls of records: those of accounts are numbered from 1 in their
+// order, those of strangers, whose account has no name, by themselves.
+func (p *packer) pack(records []record) []block {
 	type place struct{ record, number int32 }
 	var groups [][]place // by account
 	of := map[postern.AccountID]int{}
-	number, group, account := int32(0), 0, postern.AccountID("")
+	number, stranger, group, account := int32(0), int32(0), -1, postern.AccountID("")
 	for i := range records {
 		f := records[i].facts
-		if f.stranger() {
-			continue
-		}
-		if f.generation < 0 {
-			return nil, errRefused
-		}
-		number++
-		if f.account != account {
+		if group < 0 || f.account != account {
 			var ok bool
 			account = f.account
 			if group, ok = of[account]; !ok {
@@ -99,7 +93,12 @@ func (p *packer) pack(records []record) ([]block, error) {
 				groups = append(groups, make([]place, 0, min(len(records)-i, 64)))
 			}
 		}
-		groups[group] = append(groups[group], place{int32(i), number})
+		n := &number
+		if f.stranger() {
+			n = &stranger
+		}
+		*n++
+		groups[group] = append(groups[group], place{int32(i), *n})
 	}
 	p.out = nil
 	for _, places := range groups {
@@ -108,7 +107,7 @@ func (p *packer) pack(records []record) ([]block, error) {
 		}
 		p.finish()
 	}
-	return p.out, nil
+	return p.out
 }
 
 // add adds a call of the account whose others are being packed.
@@ -140,7 +139,7 @@ func (p *packer) add(seq int64, r *record) {
 // begin begins a block with a call. The first number is counted from, and so is
 // the start of the hour, which no call of the block is before.
 func (p *packer) begin(seq int64, r *record) {
-	p.made++
+	p.made = packs.Add(1)
 	p.now = block{account: r.facts.account, firstSeq: seq, seq: seq, firstAt: r.at, lastAt: r.at, keys: p.now.keys[:0:0]}
 	p.lastAt = r.at - r.at%hour
 	if p.texts == nil {

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"time"
+
+	"postern.dev/postern/internal/store"
 )
 
 const (
@@ -24,44 +26,39 @@ type Horizon struct{ Calls, Totals time.Time }
 
 // pruneSteps remove a few of the rows that are older than $1, at most $2. Blocks
 // of calls have a step of their own.
-var pruneSteps = []struct {
-	calls bool
-	query string
-}{
-	{false, `delete from activity_hours where (account_id, key_id, hour, generation, upstream, operation, scopes, allowed, reason, status) in (
-		select account_id, key_id, hour, generation, upstream, operation, scopes, allowed, reason, status from activity_hours where hour < $1 order by hour limit $2)`},
-	{false, `delete from activity_callers where (account_id, key_id, hour, generation, ip, user_agent) in (
-		select account_id, key_id, hour, generation, ip, user_agent from activity_callers where hour < $1 order by hour limit $2)`},
-	{false, `delete from activity_uses where (account_id, key_id, generation) in (
-		select account_id, key_id, generation from activity_uses where at < $1 order by at limit $2)`},
-	{false, `delete from activity_scopes where (account_id, key_id, scope, allowed) in (
-		select account_id, key_id, scope, allowed from activity_scopes where at < $1 order by at limit $2)`},
-	{false, `delete from activity_days where (account_id, day_start) in (
-		select account_id, day_start from activity_days where day_start < $1 order by day_start limit $2)`},
-	{false, `delete from activity_strangers where (hour, network, reason, door) in (
-		select hour, network, reason, door from activity_strangers where hour < $1 order by hour limit $2)`},
-	{false, `delete from activity_losses where (hour, reason) in (
-		select hour, reason from activity_losses where hour < $1 order by hour limit $2)`},
-	{true, `delete from activity_writers where writer in (
-		select writer from activity_writers where at < $1 order by at limit $2)`},
+var pruneSteps = []string{
+	`delete from activity_hours where (account_id, key_id, hour, generation, upstream, operation, scopes, allowed, reason, status) in (
+		select account_id, key_id, hour, generation, upstream, operation, scopes, allowed, reason, status from activity_hours where hour < $1 order by hour limit $2)`,
+	`delete from activity_callers where (account_id, key_id, hour, generation, ip, user_agent) in (
+		select account_id, key_id, hour, generation, ip, user_agent from activity_callers where hour < $1 order by hour limit $2)`,
+	`delete from activity_uses where (account_id, key_id, generation) in (
+		select account_id, key_id, generation from activity_uses where at < $1 order by at limit $2)`,
+	`delete from activity_scopes where (account_id, key_id, scope, allowed) in (
+		select account_id, key_id, scope, allowed from activity_scopes where at < $1 order by at limit $2)`,
+	`delete from activity_days where (account_id, day_start) in (
+		select account_id, day_start from activity_days where day_start < $1 order by day_start limit $2)`,
+	`delete from activity_strangers where (hour, network, reason, door) in (
+		select hour, network, reason, door from activity_strangers where hour < $1 order by hour limit $2)`,
+	`delete from activity_losses where (hour, reason) in (
+		select hour, reason from activity_losses where hour < $1 order by hour limit $2)`,
+	// As long as totals are kept, so that a spool that lay about isn't counted again.
+	`delete from activity_writers where writer in (
+		select writer from activity_writers where at < $1 order by at limit $2)`,
 }
 
 // Prune takes one small step of removing what is older than a horizon: up to n
 // rows of each table, each in a transaction of its own. It returns how many rows
-// went; call it until that is 0. A block of calls goes when all of it is too old.
+// went; call it until that is 0. A block of calls
+// goes when all of it is too old; on PostgreSQL, a day of them.
 func (l *Log) Prune(ctx context.Context, before Horizon, n int) (int64, error) {
-	gone, err := l.pruneBlocks(ctx, before.Calls, max(1, n))
+	gone, err := l.pruneCalls(ctx, before.Calls, max(1, n))
 	if err != nil {
 		return gone, fmt.Errorf("activity: prune calls: %w", err)
 	}
+	at := hourOf(before.Totals) // an hour goes when all of it is too old
 	for _, step := range pruneSteps {
-		// An hour goes when all of it is too old.
-		at := hourOf(before.Totals)
-		if step.calls {
-			at = micros(before.Calls)
-		}
 		err := l.pool.Write(ctx, func(tx *sql.Tx) error {
-			res, err := tx.ExecContext(ctx, step.query, at, max(1, n))
+			res, err := tx.ExecContext(ctx, step, at, max(1, n))
 			if err != nil {
 				return err
 			}
@@ -74,6 +71,15 @@ func (l *Log) Prune(ctx context.Context, before Horizon, n int) (int64, error) {
 		}
 	}
 	return gone, nil
+}
+
+// pruneCalls takes one step of removing calls: some blocks, or on PostgreSQL a day.
+func (l *Log) pruneCalls(ctx context.Context, before time.Time, n int) (int64, error) {
+	if l.pool.Engine == store.SQLite {
+		return l.pruneBlocks(ctx, before, n)
+	}
+	dropped, err := l.dropDay(ctx, before)
+	return bit(dropped), err
 }
 
 // pruneBlocks removes up to n blocks whose calls are all older than a time.

@@ -198,13 +198,30 @@ func TestTotalsEqualCalls(t *testing.T) {
 func TestOneBadRecordIsLeftOut(t *testing.T) {
 	engines(t, func(t *testing.T, target string) {
 		l := open(t, activity.Config{Target: target})
-		for i := range 100 {
-			l.Record(call(t0.Add(time.Duration(i) * time.Second)))
+		rule := "alter table activity_uses add constraint bad check (user_agent <> 'bad')"
+		if !strings.HasPrefix(target, "postgres") {
+			rule = "create trigger bad before insert on activity_uses when new.user_agent = 'bad' begin select raise(abort, 'bad'); end"
 		}
-		activity.Spoil(l, 37)
+		if _, err := activity.Exec(activity.Pool(l), rule); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 100 {
+			l.Record(call(t0.Add(time.Duration(i)*time.Second), path(i), func(e *postern.Event) {
+				if i == 99 {
+					e.UserAgent = "bad"
+				}
+			}))
+			if i == 50 {
+				activity.Drain(l)
+			}
+		}
 		flush(t, l)
 		if n := int64(len(calls(t, l))); n != 99 {
 			t.Errorf("%d calls kept, want 99", n)
+		}
+		flush(t, l)
+		if losses, err := l.Losses(ctx, t0); err != nil || len(losses) != 1 || losses[0].Calls != 1 {
+			t.Errorf("Losses = %+v, %v; want one call", losses, err)
 		}
 		if n := l.Stats().Dropped[postern.ReasonAllowed]; n != 1 {
 			t.Errorf("%d counted as dropped, want 1", n)

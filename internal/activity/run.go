@@ -1,48 +1,47 @@
 package activity
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"postern.dev/postern"
 )
 
 const (
-	// batchRows is the most calls that one transaction writes.
-	batchRows = 4096
 	// lastTries is how long Run goes on trying to write what is left, once it is told to stop.
 	lastTries = 10 * time.Second
+	// syncEvery is how often the disk is told to write what is spooled: what a power cut can cost.
+	syncEvery = time.Second
 )
 
 // Run writes what is recorded until ctx is done, and then what is left; meanwhile
 // it merges small blocks and removes what is too old. While the database is away
-// it tries again, ever more slowly, and holds as much as fits.
+// it tries again, ever more slowly, and the spool holds what comes.
 func (l *Log) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { l.tidy(ctx) })
-
+	wg.Go(func() { l.runDrain(ctx) })
+	if l.spool != nil {
+		wg.Go(func() { l.runSync(ctx) })
+	}
 	wait := l.cfg.Delay
 	for {
-		wake := l.wake
+		now := l.load
 		if wait > l.cfg.Delay {
-			wake = nil // the database is away: a full buffer is no reason to hurry
+			now = nil // the database is away: a full buffer is no reason to hurry
 		}
 		select {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTries)
 			defer cancel()
 			return l.finish(last)
-		case <-wake:
+		case <-now:
 		case <-time.After(wait):
 		}
-		if err := l.Flush(ctx); err == nil {
+		if err := l.loadAll(ctx); err == nil {
 			wait = l.cfg.Delay
 		} else if ctx.Err() == nil {
 			if wait == l.cfg.Delay {
@@ -53,7 +52,21 @@ func (l *Log) Run(ctx context.Context) error {
 	}
 }
 
-// finish writes what is left, trying until ctx is done.
+func (l *Log) runSync(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(syncEvery):
+		}
+		if err := l.spool.sync(); err != nil {
+			l.cfg.Logger.Error("activity: the disk doesn't take the spool", "err", err)
+		}
+	}
+}
+
+// finish writes what is left, trying until ctx is done. What then is in the spool
+// waits for the next process.
 func (l *Log) finish(ctx context.Context) error {
 	for {
 		err := l.Flush(ctx)
@@ -62,6 +75,9 @@ func (l *Log) finish(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+			if l.spool != nil && l.queue.loose() == nil {
+				return l.spool.sync()
+			}
 			st := l.Stats()
 			return fmt.Errorf("activity: %d calls are not written: %w", st.Buffered, err)
 		case <-time.After(l.cfg.Delay):
@@ -71,116 +87,101 @@ func (l *Log) finish(ctx context.Context) error {
 
 // Flush writes everything that was recorded before it was called.
 func (l *Log) Flush(ctx context.Context) error {
+	// What is held from a failed try comes first, so that memory stays bounded
+	// by the buffers and what was once taken out of them.
+	if l.spool == nil {
+		if err := l.loadAll(ctx); err != nil {
+			return err
+		}
+	}
+	if _, err := l.drain(ctx); err != nil {
+		return err
+	}
+	return l.loadAll(ctx)
+}
+
+// loadAll writes all frames that wait.
+func (l *Log) loadAll(ctx context.Context) error {
 	select {
-	case l.sem <- struct{}{}:
+	case l.loading <- struct{}{}:
 		defer func() {
-			l.tries.Add(1)
 			l.tried.tell()
-			<-l.sem
+			<-l.loading
 		}()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	// What is held from a failed try comes first, so that memory stays bounded
-	// by the buffers and what was once taken out of them.
-	if err := l.writePending(ctx); err != nil {
-		return err
-	}
-	l.takeOut()
-	return l.writePending(ctx)
-}
-
-// place is where a call that is taken out lies: in which buffer, in which slot.
-type place struct {
-	at          postern.Micros
-	shard, slot int32
-}
-
-// takeOut moves what is buffered to pending, in the order of time.
-func (l *Log) takeOut() {
-	now := postern.ToMicros(l.cfg.Now())
-	bufs, texts := make([]*buffer, len(l.shards)), make([]string, len(l.shards))
-	order := l.order[:0]
-	for i := range l.shards {
-		b := l.shards[i].swap()
-		bufs[i], texts[i] = b, string(b.text)
-		for j := range b.slots {
-			at := b.slots[j].at
-			// A time from a clock that went wrong would stay at the top of every list.
-			if at <= 0 || at > now+5*60*1_000_000 {
-				at = now
-			}
-			order = append(order, place{at, int32(i), int32(j)})
+	for {
+		frames := l.queue.head(batchRows)
+		if len(frames) == 0 {
+			return nil
 		}
-	}
-	slices.SortFunc(order, func(a, b place) int {
-		if a.at != b.at {
-			return cmp.Compare(a.at, b.at)
-		}
-		return cmp.Or(cmp.Compare(a.shard, b.shard), cmp.Compare(a.slot, b.slot))
-	})
-	l.pending = slices.Grow(l.pending, len(order))
-	for _, p := range order {
-		l.pending = append(l.pending, l.recordOf(texts[p.shard], &bufs[p.shard].slots[p.slot], p.at))
-	}
-	for i := range l.shards {
-		l.shards[i].giveBack(bufs[i])
-	}
-	l.facts.forget()
-	l.order = order
-	l.room = l.pending
-	l.tellPending()
-}
-
-func (l *Log) tellPending() {
-	oldest := postern.Micros(0)
-	if len(l.pending) > 0 {
-		oldest = l.pending[0].at
-	}
-	l.status.held.Store(int64(len(l.pending)))
-	l.status.oldest.Store(int64(oldest))
-}
-
-// writePending writes what is pending, in batches.
-func (l *Log) writePending(ctx context.Context) error {
-	for len(l.pending) > 0 {
-		n := min(len(l.pending), batchRows)
-		if err := l.writeBatch(ctx, n); err != nil {
+		if err := l.loadSome(ctx, frames); err != nil {
 			l.status.failed(err, l.cfg.Now())
 			return err
 		}
+		l.grown.tell()
 	}
-	// Written, and cleared: the room is used again, unless an outage made it large.
-	if cap(l.room) > l.capacity {
-		l.room = nil
+}
+
+// loadSome writes frames. Where the database refuses what is in them, it finds
+// the record that is at fault and counts it as lost: one bad record must not hold
+// up all others.
+func (l *Log) loadSome(ctx context.Context, frames []*frame) error {
+	bodies, err := l.bodies(frames)
+	if err != nil {
+		return err
 	}
-	l.pending = l.room[:0]
+	err = l.write(ctx, frames, bodies)
+	if err != nil && permanent(err) {
+		if len(frames) > 1 {
+			for i := range frames {
+				if err := l.loadSome(ctx, frames[i:i+1]); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		err = l.writeSound(ctx, frames[0], bodies[0])
+	}
+	if err != nil {
+		return err
+	}
+	l.queue.drop(len(frames), l.writer)
+	n := int64(0)
+	for _, fr := range frames {
+		n += fr.calls
+		if l.spool != nil {
+			l.spool.done(fr)
+		}
+	}
+	l.status.wrote(int(n), l.cfg.Now())
 	return nil
 }
 
-// writeBatch writes the first n pending records. Where the database refuses
-// what is in them, it halves them until the one that is at fault is found, and
-// counts it as lost: one bad record must not hold up all others.
-func (l *Log) writeBatch(ctx context.Context, n int) error {
-	err := l.write(ctx, l.pending[:n])
-	switch {
-	case err == nil:
-		l.status.wrote(n, l.cfg.Now())
-	case !permanent(err):
-		return err
-	case n > 1:
-		if err := l.writeBatch(ctx, n/2); err != nil {
-			return err
+// bodies are what frames hold, read from the spool where that is all that has it.
+// What can't be read is empty, and its segment is set aside.
+func (l *Log) bodies(frames []*frame) ([]*body, error) {
+	out := make([]*body, len(frames))
+	for i, fr := range frames {
+		l.queue.mu.Lock()
+		out[i] = fr.body
+		l.queue.mu.Unlock()
+		if out[i] != nil {
+			continue
 		}
-		return l.writeBatch(ctx, n-n/2)
-	default:
-		l.cfg.Logger.Error("activity: the database refuses a record", "err", err, "reason", l.pending[0].facts.reason.String())
-		l.lost.add(l.pending[0].facts.reason)
+		b, err := l.spool.read(fr)
+		if err != nil {
+			if !errors.Is(err, errBroken) {
+				return nil, err
+			}
+			l.cfg.Logger.Error("activity: calls in the spool can't be read and are left out", "calls", fr.calls, "err", err)
+			l.spool.mark(fr)
+			b = &body{at: fr.oldest}
+		}
+		out[i] = b
 	}
-	clear(l.pending[:n])
-	l.pending = l.pending[n:]
-	l.tellPending()
-	return nil
+	return out, nil
 }
 
 // broadcast wakes all who wait for the next batch.

@@ -12,28 +12,29 @@ const settleMost = 200 * time.Millisecond
 // call and then looks finds it. It waits a fifth of a second at most, and not at all
 // while the database is away: readers are then told of what is written.
 func (l *Log) Settle(ctx context.Context) {
-	// A Flush that runs has taken out what it writes: the one after it is waited for.
-	more := int64(1)
-	if len(l.sem) > 0 {
-		more = 2
-	}
-	goal := l.tries.Load() + more
-	if st := l.Stats(); more == 1 && st.Buffered == 0 || st.LastError != "" {
+	if st := l.Stats(); st.Buffered == 0 || st.LastError != "" {
 		return
-	}
-	select {
-	case l.wake <- struct{}{}:
-	default:
 	}
 	ctx, cancel := context.WithTimeout(ctx, settleMost)
 	defer cancel()
+	goal, err := l.drain(ctx)
+	if err != nil {
+		return
+	}
+	select {
+	case l.load <- struct{}{}:
+	default:
+	}
 	for {
 		tried := l.tried.next()
-		if l.tries.Load() >= goal {
+		if l.queue.loaded.Load() >= goal {
 			return
 		}
 		select {
 		case <-tried:
+			if l.Stats().LastError != "" {
+				return
+			}
 		case <-ctx.Done():
 			return
 		}

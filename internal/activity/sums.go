@@ -78,21 +78,23 @@ type (
 	}
 )
 
-// cell is what the calls of one shape in one hour come to. Everything else is
-// made from cells, of which there are far fewer than calls.
+// cell is what the calls of one shape in a quarter of an hour come to: in one day,
+// wherever that begins. Everything else is made from cells, of which there are
+// far fewer than calls.
 type cell struct {
 	of          *sums
 	facts       *facts
-	hour        postern.Micros
+	from, hour  postern.Micros
 	first, last postern.Micros
-	latest      int // number of the latest record
+	latest      int64 // number of the latest call
 	hourSum
 }
+
+const quarter = hour / 4
 
 // sums are the totals of a batch.
 type sums struct {
 	cells     []*cell
-	calls     int64 // of accounts, which get numbers
 	hours     map[hourKey]*hourSum
 	uses      map[useKey]*useSum
 	scopes    map[scopeKey]*useSum
@@ -101,18 +103,18 @@ type sums struct {
 	strangers map[strangerKey]*strangerSum
 }
 
-func (l *Log) sum(records []record) *sums {
-	s := &sums{hours: map[hourKey]*hourSum{}, uses: map[useKey]*useSum{}, scopes: map[scopeKey]*useSum{}, callers: map[callerKey]*callerSum{},
+func newSums() *sums {
+	return &sums{hours: map[hourKey]*hourSum{}, uses: map[useKey]*useSum{}, scopes: map[scopeKey]*useSum{}, callers: map[callerKey]*callerSum{},
 		days: map[dayKey]int64{}, strangers: map[strangerKey]*strangerSum{}}
-	for i := range records {
-		s.add(i, &records[i])
-	}
+}
+
+// total makes totals of what was added.
+func (l *Log) total(s *sums) *sums {
 	for _, c := range s.cells {
 		if c.facts.stranger() {
 			l.addStranger(s, c)
 			continue
 		}
-		s.calls += c.calls
 		s.addHour(c)
 		s.addScopes(c)
 		l.addCaller(s, c)
@@ -120,31 +122,33 @@ func (l *Log) sum(records []record) *sums {
 			s.addUse(c)
 		}
 		if c.facts.counts {
-			l.addDays(s, c, records)
+			s.days[dayKey{c.facts.account, l.cfg.DayStart(c.facts.account, c.first)}] += c.calls
 		}
 	}
 	return s
 }
 
-// add adds a record to the cell that it belongs to. Records come in the order of time.
-func (s *sums) add(i int, r *record) {
-	f := r.facts
+// add adds a call to the cell that it belongs to.
+func (s *sums) add(n int64, at postern.Micros, f *facts, duration, in, out int64) {
 	c := f.cell
-	if c == nil || c.of != s || r.at < c.hour || r.at-c.hour >= hour {
-		c = &cell{of: s, facts: f, hour: r.at - r.at%hour, first: r.at}
+	if c == nil || c.of != s || at < c.from || at-c.from >= quarter {
+		c = &cell{of: s, facts: f, from: at - at%quarter, hour: at - at%hour, first: at}
 		s.cells = append(s.cells, c)
 		f.cell = c
 	}
-	c.last, c.latest = r.at, i
+	c.first = min(c.first, at)
+	if at >= c.last {
+		c.last, c.latest = at, n
+	}
 	c.calls++
 	// A refusal is no error: it is counted by its reason.
 	if f.allowed && f.status >= 400 {
 		c.errors++
 	}
-	c.duration += r.duration
-	c.maxDuration = max(c.maxDuration, r.duration)
-	c.bytesIn += r.bytesIn
-	c.bytesOut += r.bytesOut
+	c.duration += duration
+	c.maxDuration = max(c.maxDuration, duration)
+	c.bytesIn += in
+	c.bytesOut += out
 }
 
 // in gives the value under k, a new one where there is none.
@@ -190,7 +194,7 @@ func (u *useSum) add(c *cell) {
 	if u.latest == nil || c.first < u.first {
 		u.first = c.first
 	}
-	if u.latest == nil || c.latest > u.latest.latest {
+	if u.latest == nil || c.last > u.latest.last || c.last == u.latest.last && c.latest > u.latest.latest {
 		u.latest = c
 	}
 	u.calls += c.calls
@@ -211,22 +215,6 @@ func (l *Log) addCaller(s *sums, from *cell) {
 	c.calls += from.calls
 	if !f.allowed {
 		c.refused += from.calls
-	}
-}
-
-// addDays counts calls to the days that they are of: nearly always one, which
-// then is not asked for call by call.
-func (l *Log) addDays(s *sums, c *cell, records []record) {
-	account := c.facts.account
-	start := l.cfg.DayStart(account, c.first)
-	if start == l.cfg.DayStart(account, c.last) {
-		s.days[dayKey{account, start}] += c.calls
-		return
-	}
-	for i := range records[:c.latest+1] {
-		if r := &records[i]; r.facts == c.facts && r.at >= c.first && r.at <= c.last {
-			s.days[dayKey{account, l.cfg.DayStart(account, r.at)}]++
-		}
 	}
 }
 

@@ -252,11 +252,16 @@ func (p *Pool) Ping(ctx context.Context) error {
 // After an error that may mean lost writes it refuses to write until restart: a
 // later sync that succeeds would prove nothing.
 func (p *Pool) Write(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	return p.retry(ctx, func() error { return p.writeOnce(ctx, fn) })
+}
+
+// retry runs once a transaction, and again where the server asks for that.
+func (p *Pool) retry(ctx context.Context, once func() error) error {
 	if p.broken.Load() {
 		return postern.Errorf(postern.CodeUnavailable, "Changes are stopped after a storage error; restart the server once the disk is sound.")
 	}
 	for try := 0; ; try++ {
-		err := p.writeOnce(ctx, fn)
+		err := once()
 		if err == nil || try == 4 || !retryable(err) {
 			return p.note(err)
 		}

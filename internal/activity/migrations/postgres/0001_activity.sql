@@ -18,14 +18,16 @@ create index activity_writers_at on activity_writers (at);
 -- The calls of recognized credentials, in blocks. A block holds calls of one account and one hour, in the order
 -- of their numbers; between its first and its last number there is no call of the account that isn't in it.
 create table activity_blocks (
-	seq        bigint primary key, -- of its last call
+	seq        bigint not null, -- of its last call
 	first_seq  bigint not null,
 	account_id text not null check (account_id <> ''),
 	first_at   bigint not null,
 	last_at    bigint not null,
 	calls      bigint not null check (calls > 0),
-	data       bytea not null
-);
+	data       bytea not null,
+	primary key (seq, last_at)
+) partition by range (last_at);
+alter table activity_blocks alter data set storage external; -- it is packed already
 create index activity_blocks_account on activity_blocks (account_id, last_at, seq, first_at);
 create index activity_blocks_seq on activity_blocks (account_id, seq);
 create index activity_blocks_at on activity_blocks (last_at);
@@ -38,7 +40,7 @@ create table activity_block_keys (
 	seq        bigint not null, -- of the block
 	first_at   bigint not null,
 	primary key (account_id, key_id, last_at, seq)
-);
+) partition by range (last_at);
 
 -- Calls by hour.
 create table activity_hours (

@@ -69,7 +69,11 @@ type Config struct {
 	SMTPPass string `name:"smtp-password" secret:"yes" help:"password at the mail server"`
 	SMTPFrom string `name:"smtp-from" help:"address that mails come from, such as postern@example.org"`
 
+	GitHubLeaks string `name:"github-leaks" help:"take reports of GitHub's secret scanning at /leaks/github: on, or the https URL or the file of the public keys that they are signed with; empty: none are taken"`
+
 	KeepActivity time.Duration `name:"keep-activity" default:"720h" help:"how long single calls are kept"`
+	KeepTotals   time.Duration `name:"keep-totals" default:"9504h" help:"how long totals by the hour are kept, and when keys and scopes were used"`
+	SpoolMiB     int           `name:"activity-spool" default:"256" help:"how many MiB of calls may wait in the data directory while the database is away"`
 	LogLevel     string        `name:"log-level" default:"info" help:"debug, info, warn or error"`
 	LogFormat    string        `name:"log-format" default:"text" help:"text or json"`
 	StopTimeout  time.Duration `name:"stop-timeout" default:"20s" help:"how long calls under way may take when the server stops"`
@@ -298,6 +302,10 @@ func (c *Config) check() error {
 		return bad("daily-calls", "not below 0")
 	case c.KeepActivity < time.Hour:
 		return bad("keep-activity", "at least 1h, not %s", c.KeepActivity)
+	case c.KeepTotals < c.KeepActivity:
+		return bad("keep-totals", "not shorter than keep-activity, which is %s", c.KeepActivity)
+	case c.SpoolMiB < 1 || c.SpoolMiB > 1<<20:
+		return bad("activity-spool", "from 1 to 1,048,576, not %d", c.SpoolMiB)
 	case c.StopTimeout < time.Second:
 		return bad("stop-timeout", "at least 1s, not %s", c.StopTimeout)
 	case c.LogFormat != "text" && c.LogFormat != "json":

@@ -124,7 +124,7 @@ func (c *Config) node(s sockets) node.Config {
 	peers, _ := prefixes(c.ForwardAuth)
 	n := node.Config{Data: c.Data, Database: c.Database, Pepper: c.Pepper, PepperPath: c.pepperPath(), Brand: c.Brand,
 		PublicURL: public, GatewayURL: gateway, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Proxies: proxies, ForwardPeers: peers,
-		CRM: c.CRM, Lease: c.Lease, DailyLimit: int64(c.DailyCalls), KeepActivity: c.KeepActivity,
+		GitHubLeaks: c.GitHubLeaks, CRM: c.CRM, Lease: c.Lease, DailyLimit: int64(c.DailyCalls), KeepActivity: c.KeepActivity, KeepTotals: c.KeepTotals, SpoolMax: int64(c.SpoolMiB) << 20,
 		Providers: c.providers(), SessionIdle: c.SessionIdle, SessionLife: c.SessionLife, SessionFresh: c.SessionFresh, Mail: c.mailer(), Version: versionText(), Log: c.logger()}
 	if c.BurstCalls > 0 {
 		n.Burst = postern.Rate{Calls: int64(c.BurstCalls), Per: time.Duration(c.BurstSecs) * time.Second}

@@ -51,7 +51,9 @@ type Config struct {
 	Lease        time.Duration
 	Burst        postern.Rate
 	DailyLimit   int64 // of new accounts
-	KeepActivity time.Duration
+	KeepActivity time.Duration // single calls
+	KeepTotals   time.Duration // what is made from them
+	SpoolMax     int64         // bytes of calls that may wait on disk for the database; 0: the default
 
 	Version string
 	Now     func() time.Time // tests set it; verification keeps to the system's clocks
@@ -174,7 +176,8 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 		return fmt.Errorf("node: the catalog of Postern's own API: %w", err)
 	}
 	n.Activity, err = activity.Open(ctx, activity.Config{Target: n.target("activity.db"), Now: cfg.Now, Logger: cfg.Log, Brand: cfg.Brand,
-		KeepCalls: cfg.KeepActivity, DayStart: func(a postern.AccountID, at postern.Micros) postern.Micros { return n.Verifier.DayStart(a, at) },
+		Spool: filepath.Join(cfg.Data, "activity-spool"), SpoolMax: cfg.SpoolMax, KeepCalls: cfg.KeepActivity, KeepTotals: cfg.KeepTotals,
+		DayStart: func(a postern.AccountID, at postern.Micros) postern.Micros { return n.Verifier.DayStart(a, at) },
 		Seen: n.seen})
 	if err != nil {
 		return err

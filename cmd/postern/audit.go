@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postern.dev/postern/internal/auditlog"
 	"postern.dev/postern/internal/cli"
 	"postern.dev/postern/internal/store"
 )
@@ -40,7 +41,7 @@ func auditVerifyCommand() *cobra.Command {
 			}
 			defer db.Close()
 			bar := cli.Progress(cmd, "Checking the audit log")
-			v, err := db.VerifyAudit(cmd.Context(), bar.Set)
+			v, err := db.VerifyAudit(cmd.Context(), auditlog.Options{Progress: bar.Set})
 			bar.Done()
 			if err != nil {
 				return err
@@ -52,11 +53,11 @@ func auditVerifyCommand() *cobra.Command {
 					Root     string `json:"root,omitempty"`
 					FirstBad int64  `json:"firstBad,omitempty"`
 					Why      string `json:"why,omitempty"`
-				}{v.FirstBad == 0, v.Entries, v.Root, v.FirstBad, v.Why})
+				}{v.FirstBad == 0, v.Entries, v.Root, v.FirstBad, v.First().Why})
 			} else if v.FirstBad == 0 {
 				fmt.Fprintf(cmd.OutOrStdout(), "The audit log is sound: %s. Its root is\n%s.\n", cli.Entries(int(v.Entries)), v.Root)
 			} else {
-				fmt.Fprintf(cmd.OutOrStdout(), "The audit log was altered. First bad entry: %d (%s).\n", v.FirstBad, v.Why)
+				fmt.Fprintf(cmd.OutOrStdout(), "The audit log was altered. First bad entry: %d (%s).\n", v.FirstBad, v.First().Why)
 			}
 			if err == nil && v.FirstBad != 0 {
 				return cli.Exit(6)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -27,6 +26,7 @@ func (c *Console) auditRoutes() []route {
 		{Pattern: "POST /audit/check", Serve: check.begin, Need: read},
 		{Pattern: "GET /audit/check", Quiet: true, Serve: check.tell, Need: read},
 		{Pattern: "GET /audit/proof.json", Serve: check.proof, Need: read},
+		{Pattern: "GET /audit/checkpoint.txt", Serve: check.checkpoint, Need: read},
 		{Pattern: "GET /audit.csv", Serve: c.exportAudit("csv", slots), Need: read},
 		{Pattern: "GET /audit.jsonl", Serve: c.exportAudit("jsonl", slots), Need: read},
 	}
@@ -559,31 +559,4 @@ func wait(ctx context.Context, done <-chan struct{}, long time.Duration) {
 	case <-t.C:
 	case <-ctx.Done():
 	}
-}
-
-// proof is what a check found, as a file to hold elsewhere.
-func (k *auditCheck) proof(v *visit) error {
-	s := k.view()
-	if s.At.IsZero() {
-		return postern.Errorf(postern.CodeNotFound, "The log was not checked yet. Open the audit log and choose Check now.")
-	}
-	h := v.w.Header()
-	h.Set("Content-Disposition", `attachment; filename="audit-check-`+s.At.UTC().Format("2006-01-02T150405Z")+`.json"`)
-	out := map[string]any{"checkedAt": s.At.UTC(), "entries": s.Verdict.Entries, "unbroken": s.Verdict.FirstBad == 0}
-	if s.Verdict.Root != "" {
-		out["root"] = s.Verdict.Root
-	}
-	if s.Verdict.FirstBad != 0 {
-		out["firstBad"], out["why"] = s.Verdict.FirstBad, s.Verdict.Why
-		entries, err := k.c.kr.Audit(v.r.Context(), v.by, store.AuditFilter{}, s.Verdict.FirstBad+2, 3)
-		if err == nil {
-			near := []api.AuditEntry{}
-			for _, e := range entries {
-				row := auditRowOf(e, nil, auditFilter{})
-				near = append(near, entryJSON(&row))
-			}
-			out["asItReadsNow"] = near
-		}
-	}
-	return v.sayJSON(http.StatusOK, out)
 }

@@ -3,44 +3,37 @@ package console
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
-	"sync"
 	"time"
 
+	"postern.dev/postern"
+	"postern.dev/postern/api"
+	"postern.dev/postern/internal/auditor"
 	"postern.dev/postern/internal/store"
 )
 
-// auditCheck checks the whole audit log when somebody asks, one check at a time,
-// and remembers what the latest found. It runs on beside the pages, since a long
-// log takes a while.
-type auditCheck struct {
-	c *Console
+// auditCheck shows what is known of the audit log, and checks it when somebody asks.
+type auditCheck struct{ c *Console }
 
-	mu      sync.Mutex
-	running chan struct{} // closed at its end; nil while none runs
-	done    int64
-	total   int64
-	at      time.Time
-	verdict store.AuditVerdict
-	err     error
-}
-
-// checkView is what a page says of the check.
-type checkView struct {
-	At          time.Time
-	Verdict     store.AuditVerdict
-	Failed      bool // it could not be made
-	Running     bool
-	Done, Total int64
-}
+// checkView is what a page says of the log.
+type checkView struct{ auditor.State }
 
 // checkMoment is how long a page waits for a check to end before it shows its progress.
 const checkMoment = time.Second
 
-func (k *auditCheck) view() checkView {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return checkView{At: k.at, Verdict: k.verdict, Failed: k.err != nil, Running: k.running != nil, Done: k.done, Total: k.total}
+func (k *auditCheck) view() checkView { return checkView{k.c.cfg.Auditor.State()} }
+
+// FirstBad is the entry at which the log is broken; 0 where all is well.
+func (s checkView) FirstBad() int64 {
+	entry, _ := s.Broken()
+	return entry
+}
+
+// Why is what is wrong there.
+func (s checkView) Why() string {
+	_, why := s.Broken()
+	return why
 }
 
 // Kind is the colour of the badge.
@@ -48,53 +41,26 @@ func (s checkView) Kind() string {
 	switch {
 	case s.Running:
 		return "info"
+	case s.FirstBad() != 0:
+		return "bad"
 	case s.Failed:
 		return "warn"
 	case s.At.IsZero():
 		return ""
-	case s.Verdict.FirstBad != 0:
-		return "bad"
 	}
 	return "ok"
 }
 
-// start begins a check, or joins the one that runs.
-func (k *auditCheck) start(ctx context.Context) <-chan struct{} {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.running != nil {
-		return k.running
-	}
-	done := make(chan struct{})
-	k.running, k.done, k.total = done, 0, 0
-	// Whoever asked may go away; the check goes on, and the server's end ends it.
-	ctx, stop := k.c.untilStopping(context.WithoutCancel(ctx))
-	go func() {
-		defer stop()
-		verdict, err := k.c.cfg.DB.VerifyAudit(ctx, func(done, total int64) {
-			k.mu.Lock()
-			k.done, k.total = done, total
-			k.mu.Unlock()
-		})
-		if err != nil {
-			k.c.log.ErrorContext(ctx, "the audit log could not be checked", "err", err)
-		} else if verdict.FirstBad != 0 {
-			k.c.log.ErrorContext(ctx, "the audit log is broken", "entry", verdict.FirstBad, "why", verdict.Why)
-		}
-		k.mu.Lock()
-		k.running = nil
-		if k.err = err; err == nil {
-			k.at, k.verdict = k.c.now(), verdict
-		}
-		k.mu.Unlock()
-		close(done)
-	}()
-	return done
-}
-
 // begin checks now.
 func (k *auditCheck) begin(v *visit) error {
-	wait(v.r.Context(), k.start(v.r.Context()), checkMoment)
+	// Whoever asked may go away; the check goes on, and the server's end ends it.
+	ctx, stop := k.c.untilStopping(context.WithoutCancel(v.r.Context()))
+	done := k.c.cfg.Auditor.Begin(ctx)
+	go func() {
+		<-done
+		stop()
+	}()
+	wait(v.r.Context(), done, checkMoment)
 	back := v.r.PostForm.Get("next")
 	if path, _, _ := strings.Cut(back, "?"); path != "/audit" {
 		back = "/audit"
@@ -106,4 +72,52 @@ func (k *auditCheck) begin(v *visit) error {
 func (k *auditCheck) tell(v *visit) error {
 	s := k.view()
 	return v.sayJSON(http.StatusOK, map[string]any{"running": s.Running, "done": s.Done, "total": s.Total})
+}
+
+// proof is what to keep of a check: what it found, the newest checkpoint, and, of a
+// broken log, the account's entries around the first bad one as they read now.
+func (k *auditCheck) proof(v *visit) error {
+	s := k.view()
+	if s.At.IsZero() && s.FirstBad() == 0 {
+		return postern.Errorf(postern.CodeNotFound, "The log was not checked yet. Open the audit log and choose Check now.")
+	}
+	at := s.At
+	if at.IsZero() {
+		at = v.now
+	}
+	v.w.Header().Set("Content-Disposition", `attachment; filename="audit-check-`+at.UTC().Format("2006-01-02T150405Z")+`.json"`)
+	out := map[string]any{"checkedAt": at.UTC(), "entries": s.Report.Entries, "unbroken": s.FirstBad() == 0,
+		"origin": k.c.cfg.Auditor.Origin(), "keys": k.c.cfg.Auditor.Keys()}
+	if s.Report.Root != "" {
+		out["root"] = s.Report.Root
+	}
+	if c, err := k.c.cfg.DB.AuditCheckpoint(v.r.Context(), 1<<62); err == nil {
+		out["checkpoint"] = c.Note
+	}
+	if s.FirstBad() != 0 {
+		out["firstBad"], out["why"], out["faults"] = s.FirstBad(), s.Why(), s.Report.Faults
+		entries, err := k.c.kr.Audit(v.r.Context(), v.by, store.AuditFilter{}, s.FirstBad()+2, 3)
+		if err == nil {
+			near := []api.AuditEntry{}
+			for _, e := range entries {
+				row := auditRowOf(e, nil, auditFilter{})
+				near = append(near, entryJSON(&row))
+			}
+			out["asItReadsNow"] = near
+		}
+	}
+	return v.sayJSON(http.StatusOK, out)
+}
+
+// checkpoint is the newest, to be kept elsewhere.
+func (k *auditCheck) checkpoint(v *visit) error {
+	c, err := k.c.cfg.DB.AuditCheckpoint(v.r.Context(), 1<<62)
+	if err != nil {
+		return err
+	}
+	h := v.w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Disposition", `attachment; filename="audit-checkpoint-`+strconv.FormatInt(c.Number, 10)+`.txt"`)
+	return v.send(http.StatusOK, []byte(c.Note))
 }

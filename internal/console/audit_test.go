@@ -12,8 +12,9 @@ import (
 	"time"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/auditlog"
+	"postern.dev/postern/internal/auditor"
 	"postern.dev/postern/internal/keyring"
-	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/store/storetest"
 )
 
@@ -21,11 +22,11 @@ func auditViews(c func() Common) map[string][]view {
 	row := auditRow{AuditEntry: postern.AuditEntry{Seq: 3, At: t0, Action: polyglot, Object: polyglot, Name: polyglot, Result: "refused", Reason: polyglot, Actor: postern.Actor{MemberID: polyglot, KeyID: polyglot, IP: polyglot, UserAgent: polyglot, RequestID: polyglot},
 		Before: map[string]any{"a": 1}, After: map[string]any{"b": 1}}, Who: polyglot, Person: true, Words: polyglot, Target: polyglot, Link: "/audit/3", Same: "/audit", Refused: true}
 	f := auditFilter{F: &form{Values: url.Values{"object": {polyglot}, "person": {polyglot}}, Errors: []fieldError{{"from", polyglot}}}, Secret: true, values: url.Values{"object": {polyglot}}}
-	check := func(s checkView) view { return &auditView{Common: c(), Check: s} }
+	check := func(s auditor.State) view { return &auditView{Common: c(), Check: checkView{s}} }
 	return map[string][]view{
 		"audit": {&auditView{}, &auditView{Common: c(), Filter: f, People: []option{{"x", polyglot, false}}, Actions: []option{{"x", polyglot, false}}, Results: []option{{"", "Any", false}}, Rows: []auditRow{row}, Newest: "/audit", Older: "/audit", CSV: "/audit.csv", JSONL: "/audit.jsonl"},
-			check(checkView{Running: true, Done: 3, Total: 9}), check(checkView{Running: true}), check(checkView{Failed: true, At: t0}),
-			check(checkView{At: t0, Verdict: store.AuditVerdict{Entries: 18204, Root: polyglot}}), check(checkView{At: t0, Verdict: store.AuditVerdict{FirstBad: 12044, Why: polyglot}})},
+			check(auditor.State{Running: true, Done: 3, Total: 9}), check(auditor.State{Running: true}), check(auditor.State{Failed: true, At: t0, Report: auditlog.Report{Sound: true}}), check(auditor.State{Refused: polyglot, RefusedAt: 3}),
+			check(auditor.State{At: t0, Covered: 3, Report: auditlog.Report{Sound: true, Entries: 18204, Root: polyglot}}), check(auditor.State{At: t0, Report: auditlog.Report{FirstBad: 12044, Faults: []auditlog.Fault{{Entry: 12044, Why: polyglot}}}})},
 		"audit-entry": {&entryView{}, &entryView{Common: c(), Row: row, Diff: []diffRow{{polyglot, []diffPart{{polyglot, true}, {polyglot, false}}, []diffPart{{polyglot, true}}}, {polyglot, nil, nil}}, Back: "/audit", Older: "/audit/2", Open: action{polyglot, "/keys", "key", false}}},
 	}
 }
@@ -98,8 +99,13 @@ func TestTheBadgeTurnsRed(t *testing.T) {
 	storetest.Targets(t, func(t *testing.T, target string) {
 		w := newWorld(t, target)
 		b := w.login()
-		b.get("/audit").want(200, "Not checked since this server started", "Check now")
+		b.get("/audit").want(200, "Not checked yet", "Check now")
 		b.get("/audit/proof.json").want(404)
+		b.get("/audit/checkpoint.txt").want(404)
+		if err := w.auditor.Sign(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.get("/audit/checkpoint.txt").want(200, w.auditor.Origin()+"\n", "\u2014 "+w.auditor.Origin()+" ")
 		b.post("/audit/check", "next", "/audit?result=ok").to("/audit?result=ok")
 		w.later(4 * time.Minute)
 		b.get("/audit").want(200, "Checked 4 min ago", "entries, unbroken.")

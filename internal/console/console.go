@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/auditor"
 	"postern.dev/postern/internal/door"
 	"postern.dev/postern/internal/keyring"
 	"postern.dev/postern/internal/signin"
@@ -16,13 +17,14 @@ import (
 	"postern.dev/postern/internal/verify"
 )
 
-// Config is what a Console needs. The first six have no default.
+// Config is what a Console needs. The first seven have no default.
 type Config struct {
 	Keyring  *keyring.Keyring
 	Verifier *verify.Verifier
 	Activity *activity.Log
 	DB       *store.DB
 	Signin   *signin.Service
+	Auditor  *auditor.Auditor
 	Door     *door.Door // tells who calls: address, request number
 
 	PublicURL  string // where people reach the console; with https its cookies are Secure
@@ -38,8 +40,8 @@ type Config struct {
 }
 
 func (c *Config) fill() error {
-	if c.Keyring == nil || c.Verifier == nil || c.Activity == nil || c.DB == nil || c.Signin == nil || c.Door == nil {
-		return errors.New("console: a keyring, a verifier, an activity log, a database, a sign-in service and a door are needed")
+	if c.Keyring == nil || c.Verifier == nil || c.Activity == nil || c.DB == nil || c.Signin == nil || c.Door == nil || c.Auditor == nil {
+		return errors.New("console: a keyring, a verifier, an activity log, a database, a sign-in service, a door and an auditor are needed")
 	}
 	if c.Now == nil {
 		c.Now = func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }

@@ -18,6 +18,7 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/auditor"
 	"postern.dev/postern/internal/catalog"
 	"postern.dev/postern/internal/door"
 	"postern.dev/postern/internal/keyring"
@@ -51,6 +52,7 @@ type world struct {
 	activity *activity.Log
 	signin   *signin.Service
 	console  *Console
+	auditor  *auditor.Auditor
 	url      string
 	log      *logBuffer
 	clock    atomic.Int64 // microseconds
@@ -115,9 +117,10 @@ func newBareWorld(t testing.TB, target string, change ...func(*Config)) *world {
 	w.verifier = must(verify.New(verify.Config{Store: verifyStoreOf(w.db), Pepper: pepper, Sink: w.activity, Log: log}))(t)
 	w.kr = keyring.New(keyring.Config{DB: w.db, Pepper: pepper, Now: w.now, Logger: log})
 	w.signin = must(signin.New(signin.Config{DB: w.db, Pepper: pepper, Keyring: w.kr, PublicURL: "http://localhost", Now: w.now, Log: log}))(t)
+	w.auditor = must(auditor.New(ctx, auditor.Config{DB: w.db, Pepper: pepper, Now: w.now, Log: log}))(t)
 	var running sync.WaitGroup
 	running.Go(func() { _ = w.activity.Run(ctx) })
-	cfg := Config{Keyring: w.kr, Verifier: w.verifier, Activity: w.activity, DB: w.db, Signin: w.signin, Now: w.now, Log: log, Refresh: time.Nanosecond,
+	cfg := Config{Keyring: w.kr, Verifier: w.verifier, Activity: w.activity, DB: w.db, Signin: w.signin, Auditor: w.auditor, Now: w.now, Log: log, Refresh: time.Nanosecond,
 		Door: must(door.New(door.Config{Verifier: w.verifier, Log: log}))(t), GatewayURL: "https://api.example.com", Docs: "/docs/", Version: "test"}
 	for _, c := range change {
 		c(&cfg)

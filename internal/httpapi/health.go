@@ -22,7 +22,7 @@ type readiness struct {
 }
 
 // healthz answers while the process lives.
-func (s *server) healthz(w http.ResponseWriter, _ *http.Request) { health(w, nil) }
+func (s *server) healthz(w http.ResponseWriter, _ *http.Request) { s.health(w, nil) }
 
 // readyz answers whether requests should come here.
 func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
@@ -44,7 +44,7 @@ func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 	if stats.Halted != "" {
 		reasons = append(reasons, "The lease is not renewed until an operator decides: "+stats.Halted)
 	}
-	health(w, append(reasons, s.databases(r.Context())...))
+	s.health(w, append(reasons, s.databases(r.Context())...))
 }
 
 // databases says which of them don't answer.
@@ -65,8 +65,11 @@ func (s *server) databases(ctx context.Context) []string {
 	return reasons
 }
 
-func health(w http.ResponseWriter, reasons []string) {
+func (s *server) health(w http.ResponseWriter, reasons []string) {
 	h, status := api.Health{Status: "ok"}, http.StatusOK
+	if audit := s.cfg.Auditor.State(); !audit.Sound() {
+		h.Warnings = []string{"The audit log is broken. The log and the console say where."}
+	}
 	if len(reasons) > 0 {
 		h, status = api.Health{Status: "unavailable", Reasons: reasons}, http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", "2")

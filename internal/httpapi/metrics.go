@@ -49,29 +49,33 @@ func describe1(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	decisionsDesc = describe1("decisions_total", "Decisions, by their reason.", "reason")
-	keysDesc      = describe1("index_credentials", "Credentials in the index.")
-	bytesDesc     = describe1("index_bytes", "Memory of the index.")
-	aliveDesc     = describe1("lease_held", "Whether this node decides.")
-	leaseDesc     = describe1("lease_left_seconds", "How long this node may still decide without the database.")
-	lagDesc       = describe1("feed_lag_changes", "Changes that are known of and not yet in force here.")
-	appliedDesc   = describe1("feed_applied", "The number of the change up to which all are in force here.")
-	offsetDesc    = describe1("clock_offset_seconds", "By how much the database's clock is ahead of this machine's.")
-	tamperedDesc  = describe1("tampered_credentials", "Credentials that are refused because their rows were altered outside of Postern.")
-	alteredDesc   = describe1("altered_records_total", "How often a member, role, account or way in was read that had been altered outside of Postern, and was refused.")
-	lostDesc      = describe1("lease_renewals_failed_total", "Renewals of the lease that failed.")
-	recordedDesc  = describe1("activity_recorded_total", "Calls that were taken into the activity buffer.")
-	writtenDesc   = describe1("activity_written_total", "Calls that were written.")
-	bufferedDesc  = describe1("activity_buffered", "Calls that wait to be written.")
-	droppedDesc   = describe1("activity_dropped_total", "Calls that were not recorded for want of room, by their reason.", "reason")
-	lagTimeDesc   = describe1("activity_lag_seconds", "Age of the oldest call that waits to be written.")
-	buildDesc     = describe1("build_info", "The version that runs.", "version")
+	decisionsDesc  = describe1("decisions_total", "Decisions, by their reason.", "reason")
+	keysDesc       = describe1("index_credentials", "Credentials in the index.")
+	bytesDesc      = describe1("index_bytes", "Memory of the index.")
+	aliveDesc      = describe1("lease_held", "Whether this node decides.")
+	leaseDesc      = describe1("lease_left_seconds", "How long this node may still decide without the database.")
+	lagDesc        = describe1("feed_lag_changes", "Changes that are known of and not yet in force here.")
+	appliedDesc    = describe1("feed_applied", "The number of the change up to which all are in force here.")
+	offsetDesc     = describe1("clock_offset_seconds", "By how much the database's clock is ahead of this machine's.")
+	tamperedDesc   = describe1("tampered_credentials", "Credentials that are refused because their rows were altered outside of Postern.")
+	alteredDesc    = describe1("altered_records_total", "How often a member, role, account or way in was read that had been altered outside of Postern, and was refused.")
+	lostDesc       = describe1("lease_renewals_failed_total", "Renewals of the lease that failed.")
+	recordedDesc   = describe1("activity_recorded_total", "Calls that were taken into the activity buffer.")
+	writtenDesc    = describe1("activity_written_total", "Calls that were written.")
+	bufferedDesc   = describe1("activity_buffered", "Calls that wait to be written.")
+	droppedDesc    = describe1("activity_dropped_total", "Calls that were not recorded for want of room, by their reason.", "reason")
+	lagTimeDesc    = describe1("activity_lag_seconds", "Age of the oldest call that waits to be written.")
+	auditDesc      = describe1("audit_entries", "Entries of the audit log.")
+	coveredDesc    = describe1("audit_covered_entries", "Entries of the audit log that signed checkpoints cover.")
+	auditSoundDesc = describe1("audit_sound", "1, or 0 where the audit log is known to be broken.")
+	checkedDesc    = describe1("audit_checked_timestamp_seconds", "When the whole audit log was checked last.")
+	buildDesc      = describe1("build_info", "The version that runs.", "version")
 )
 
 // Describe lists the figures.
 func (c *inner) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{decisionsDesc, keysDesc, bytesDesc, aliveDesc, leaseDesc, lagDesc, appliedDesc, offsetDesc,
-		tamperedDesc, alteredDesc, lostDesc, recordedDesc, writtenDesc, bufferedDesc, droppedDesc, lagTimeDesc, buildDesc} {
+		tamperedDesc, alteredDesc, lostDesc, recordedDesc, writtenDesc, bufferedDesc, droppedDesc, lagTimeDesc, auditDesc, coveredDesc, auditSoundDesc, checkedDesc, buildDesc} {
 		ch <- d
 	}
 }
@@ -83,6 +87,17 @@ func (c *inner) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	audit := c.s.cfg.Auditor.State()
+	auditSound := 0.0
+	if audit.Sound() {
+		auditSound = 1
+	}
+	gauge(auditDesc, float64(audit.Entries))
+	gauge(coveredDesc, float64(audit.Covered))
+	gauge(auditSoundDesc, auditSound)
+	if !audit.At.IsZero() {
+		gauge(checkedDesc, float64(audit.At.UnixMilli())/1000)
 	}
 	v, a := c.s.verifier.Stats(), c.s.activity.Stats()
 	for _, r := range postern.Reasons() {

@@ -9,19 +9,21 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/auditor"
 	"postern.dev/postern/internal/door"
 	"postern.dev/postern/internal/keyring"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/verify"
 )
 
-// Config is what the handler needs. The first five have no default.
+// Config is what the handler needs. The first six have no default.
 type Config struct {
 	Keyring  *keyring.Keyring
 	Verifier *verify.Verifier // with OwnCatalog among its upstreams
 	Activity *activity.Log
 	DB       *store.DB // asked whether it answers
 	Door     *door.Door
+	Auditor  *auditor.Auditor
 
 	// PublicURL is where people reach this handler, for links; empty: links are paths.
 	PublicURL string
@@ -43,8 +45,8 @@ type Config struct {
 }
 
 func (c *Config) fill() error {
-	if c.Keyring == nil || c.Verifier == nil || c.Activity == nil || c.DB == nil || c.Door == nil {
-		return errors.New("httpapi: a keyring, a verifier, an activity log, a database and a door are needed")
+	if c.Keyring == nil || c.Verifier == nil || c.Activity == nil || c.DB == nil || c.Door == nil || c.Auditor == nil {
+		return errors.New("httpapi: a keyring, a verifier, an activity log, a database, a door and an auditor are needed")
 	}
 	if c.Now == nil {
 		c.Now = func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }

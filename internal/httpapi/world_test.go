@@ -18,6 +18,7 @@ import (
 	"postern.dev/postern/api"
 	"postern.dev/postern/client"
 	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/auditor"
 	"postern.dev/postern/internal/catalog"
 	"postern.dev/postern/internal/door"
 	"postern.dev/postern/internal/httpapi"
@@ -47,6 +48,7 @@ type world struct {
 	kr       *keyring.Keyring
 	verifier *verify.Verifier
 	activity *activity.Log
+	auditor  *auditor.Auditor
 	url      string
 	log      *buffer
 	contract *contract
@@ -116,10 +118,11 @@ func openWith(t *testing.T, target string, clock verify.Clock, change ...func(*h
 				t.Errorf("catch up: %v", err)
 			}
 		}})
+	w.auditor = must(auditor.New(ctx, auditor.Config{DB: w.db, Pepper: pepper, Now: now, Log: log}))(t)
 	var running sync.WaitGroup
 	running.Go(func() { _ = w.verifier.Run(ctx) })
 	running.Go(func() { _ = w.activity.Run(ctx) })
-	cfg := httpapi.Config{Keyring: w.kr, Verifier: w.verifier, Activity: w.activity, DB: w.db, Log: log,
+	cfg := httpapi.Config{Keyring: w.kr, Verifier: w.verifier, Activity: w.activity, DB: w.db, Auditor: w.auditor, Log: log,
 		Door: must(door.New(door.Config{Verifier: w.verifier, Log: log}))(t), WritesPerSecond: 1000, FailuresPerSecond: 1000, Now: now}
 	for _, c := range change {
 		c(&cfg)

@@ -52,7 +52,7 @@ func (n *Node) openDoors() (err error) {
 		return err
 	}
 	api, err := httpapi.New(httpapi.Config{Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Door: d.door,
-		PublicURL: cfg.PublicURL, Version: cfg.Version, Stopping: d.stopping, Now: cfg.Now, Log: cfg.Log})
+		Auditor: n.Auditor, PublicURL: cfg.PublicURL, Version: cfg.Version, Stopping: d.stopping, Now: cfg.Now, Log: cfg.Log})
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (n *Node) openDoors() (err error) {
 		return err
 	}
 	d.admin, err = n.adminMux(api, web)
-	d.workers = map[string]func(context.Context) error{"gateway": d.proxy.Run, "upstreams": n.followUpstreams, "notifications": n.Notifier.Run}
+	d.workers = map[string]func(context.Context) error{"gateway": d.proxy.Run, "upstreams": n.followUpstreams, "notifications": n.Notifier.Run, "audit": n.Auditor.Run}
 	n.openWatchers()
 	return err
 }
@@ -75,7 +75,7 @@ func (n *Node) openConsole() (*console.Console, error) {
 	if err != nil {
 		return nil, err
 	}
-	return console.New(console.Config{Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Signin: n.Signin, Door: n.doors.door,
+	return console.New(console.Config{Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Signin: n.Signin, Door: n.doors.door, Auditor: n.Auditor,
 		PublicURL: cfg.PublicURL, GatewayURL: cfg.GatewayURL, Docs: docsite.Path, Version: cfg.Version, Stopping: n.doors.stopping, Now: cfg.Now, Log: cfg.Log})
 }
 

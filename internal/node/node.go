@@ -15,6 +15,7 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/auditor"
 	"postern.dev/postern/internal/catalog"
 	"postern.dev/postern/internal/crm"
 	"postern.dev/postern/internal/httpapi"
@@ -70,6 +71,7 @@ type Node struct {
 	Activity *activity.Log
 	Signin   *signin.Service
 	Notifier *notify.Notifier
+	Auditor  *auditor.Auditor
 	CRM      *crm.Service // nil where it isn't served
 
 	doors    doors
@@ -196,6 +198,10 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 			}
 		}})
 	n.Notifier = notify.New(notify.Config{DB: n.DB, Activity: n.Activity, Mail: cfg.Mail, PublicURL: cfg.PublicURL, Now: cfg.Now, Log: cfg.Log})
+	n.Auditor, err = auditor.New(ctx, auditor.Config{DB: n.DB, Pepper: n.Pepper, Alarm: n.Notifier.AuditIsBroken, Now: cfg.Now, Log: cfg.Log})
+	if err != nil {
+		return err
+	}
 	if cfg.CRM {
 		return n.openCRM(ctx)
 	}

@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/auditlog"
 )
 
-// VerifyAuditIn verifies the log as a transaction sees it, so that a test can take its tampering back.
-func VerifyAuditIn(ctx context.Context, tx *sql.Tx, e Engine) (AuditVerdict, error) {
-	q := queries{tx, e, nil}
-	return q.verifyAudit(ctx, nil)
+// AuditLogIn is the log as a transaction sees it, so that a test can take its tampering back.
+func AuditLogIn(ctx context.Context, tx *sql.Tx, e Engine) (*auditlog.Log, error) {
+	q := &queries{tx, e, nil}
+	return auditReader{q: q}.begin(ctx, q)
 }
 
 // SealFits reports whether the seal of a row of one table fits the same values in another.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/auditlog"
 )
 
 // Notification is something that one member is told, in the console and by mail.
@@ -122,7 +123,7 @@ func (q *queries) AuditAfter(ctx context.Context, seq int64, n int) ([]postern.A
 		if err := s.Scan(&body); err != nil {
 			return e, err
 		}
-		return decodeAudit(body)
+		return auditlog.Decode(body)
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/auditlog"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/store/storetest"
 )
@@ -150,7 +151,7 @@ func TestFailedWriteLeavesNothing(t *testing.T) {
 		if head, _, _ := db.FeedHead(t.Context()); head != 0 {
 			t.Errorf("feed head %d after a failed write, want 0", head)
 		}
-		if v, err := db.VerifyAudit(t.Context(), nil); err != nil || v.Entries != 0 || v.FirstBad != 0 {
+		if v, err := db.VerifyAudit(t.Context(), auditlog.Options{}); err != nil || v.Entries != 0 || !v.Sound {
 			t.Errorf("audit %+v, %v after a failed write; want empty", v, err)
 		}
 	})
@@ -305,8 +306,8 @@ func TestAuditFindsWhatWasAltered(t *testing.T) {
 				return tx.InsertAudit(ctx, e)
 			})
 		}
-		sound, err := db.VerifyAudit(t.Context(), nil)
-		if err != nil || sound.FirstBad != 0 || sound.Entries != 40 || sound.Root == "" {
+		sound, err := db.VerifyAudit(t.Context(), auditlog.Options{})
+		if err != nil || !sound.Sound || sound.Entries != 40 || sound.Root == "" {
 			t.Fatalf("untouched log: %+v, %v", sound, err)
 		}
 		page, err := db.AuditPage(t.Context(), a.ID, store.AuditFilter{}, 0, 10)
@@ -329,12 +330,16 @@ func TestAuditFindsWhatWasAltered(t *testing.T) {
 				if _, err := tx.Exec(tamper.sql); err != nil {
 					return err
 				}
-				v, err := store.VerifyAuditIn(t.Context(), tx, db.Engine)
+				log, err := store.AuditLogIn(t.Context(), tx, db.Engine)
 				if err != nil {
 					return err
 				}
-				if v.FirstBad != tamper.want {
-					t.Errorf("%s: first bad entry %d (%s), want %d", tamper.sql, v.FirstBad, v.Why, tamper.want)
+				v, err := auditlog.Verify(t.Context(), log, auditlog.Options{})
+				if err != nil {
+					return err
+				}
+				if v.Sound || v.First().Entry != tamper.want {
+					t.Errorf("%s: first bad entry %+v, want %d", tamper.sql, v.First(), tamper.want)
 				}
 				return boom
 			})

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/auditlog"
 	"postern.dev/postern/internal/catalog"
 	"postern.dev/postern/internal/e2e/model"
 	"postern.dev/postern/internal/keyring"
@@ -277,10 +278,10 @@ func (c *crowd) namesAreUnique() {
 // times there was one.
 func (c *crowd) auditExplains() {
 	ctx, t := c.t.Context(), c.t
-	verdict, err := c.db.VerifyAudit(ctx, nil)
+	verdict, err := c.db.VerifyAudit(ctx, auditlog.Options{})
 	must(t, err)
-	if verdict.FirstBad != 0 {
-		t.Errorf("audit: %s", verdict.Why)
+	if !verdict.Sound {
+		t.Errorf("audit: %+v", verdict.Faults)
 	}
 	log, err := c.db.AuditPage(ctx, c.admins[0].AccountID, store.AuditFilter{Result: "ok"}, 0, 1_000_000)
 	must(t, err)

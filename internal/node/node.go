@@ -51,7 +51,7 @@ type Config struct {
 	CRM          bool // serve the built-in CRM data API as the upstream "crm"
 	Lease        time.Duration
 	Burst        postern.Rate
-	DailyLimit   int64 // of new accounts
+	DailyLimit   int64         // of new accounts
 	KeepActivity time.Duration // single calls
 	KeepTotals   time.Duration // what is made from them
 	SpoolMax     int64         // bytes of calls that may wait on disk for the database; 0: the default
@@ -180,7 +180,7 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 	n.Activity, err = activity.Open(ctx, activity.Config{Target: n.target("activity.db"), Now: cfg.Now, Logger: cfg.Log, Brand: cfg.Brand,
 		Spool: filepath.Join(cfg.Data, "activity-spool"), SpoolMax: cfg.SpoolMax, KeepCalls: cfg.KeepActivity, KeepTotals: cfg.KeepTotals,
 		DayStart: func(a postern.AccountID, at postern.Micros) postern.Micros { return n.Verifier.DayStart(a, at) },
-		Seen: n.seen})
+		Seen:     n.seen})
 	if err != nil {
 		return err
 	}

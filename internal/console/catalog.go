@@ -27,9 +27,9 @@ func (c *Console) catalogRoutes() []route {
 	return []route{
 		{Pattern: "GET /settings/catalog", Serve: c.listCatalogs, Need: read},
 		{Pattern: "GET /settings/catalog/{id}", Serve: c.showCatalog, Need: read},
-		{Pattern: "GET /settings/catalog/{id}/load", Serve: c.showLoad, Need: write},
+		{Pattern: "GET /settings/catalog/{id}/load", Serve: c.showLoad, Need: write, Fresh: true},
 		{Pattern: "POST /settings/catalog/{id}/check", Serve: c.checkCatalog, Need: write, MaxBody: documentsMax + 1<<20},
-		{Pattern: "POST /settings/catalog/{id}/load", Serve: c.loadCatalog, Need: write, MaxBody: documentsMax},
+		{Pattern: "POST /settings/catalog/{id}/load", Serve: c.loadCatalog, Need: write, Fresh: true, MaxBody: documentsMax},
 	}
 }
 
@@ -347,6 +347,7 @@ type loadCheckView struct {
 	KeysMore int
 	Sealed   string // to load it; empty where it can't be
 	Next     int64
+	Conflict *savedElsewhere // another version was loaded since it was checked
 }
 
 type findingsPart struct {
@@ -401,21 +402,48 @@ func (c *Console) checkCatalog(v *visit) error {
 	if !f.OK() {
 		return v.show(http.StatusUnprocessableEntity, "catalog-load", c.loadPage(v, f, &u))
 	}
-	view := &loadCheckView{Common: v.common("What loading would do", "/settings/integrations", append(catalogsTrail[:3:3], crumb{upstreamName(&u), "/settings/catalog/" + string(u.ID)})...),
-		ID: string(u.ID), Name: upstreamName(&u), Report: report, Cover: coverageIn(cat), Findings: findingsOf(report), Next: u.CatalogVersion + 1}
+	view := c.checkPage(v, &u, cat)
+	view.Report, view.Findings = report, findingsOf(report)
 	if len(report.Conflicts) == 0 {
-		would, err := c.kr.LoadCatalog(v.r.Context(), v.by, u.ID, cat, true)
-		if err != nil {
-			return err
-		}
-		if err := c.wouldDo(v, view, &would); err != nil {
-			return err
-		}
-		if view.Sealed, err = v.sealCatalog(&u, cat); err != nil {
+		if err := c.fillCheck(v, view, &u, cat); err != nil {
 			return err
 		}
 	}
 	return v.render("catalog-check", view)
+}
+
+func (c *Console) checkPage(v *visit, u *postern.Upstream, cat *catalog.Catalog) *loadCheckView {
+	return &loadCheckView{Common: v.common("What loading would do", "/settings/integrations", append(catalogsTrail[:3:3], crumb{upstreamName(u), "/settings/catalog/" + string(u.ID)})...),
+		ID: string(u.ID), Name: upstreamName(u), Cover: coverageIn(cat), Next: u.CatalogVersion + 1}
+}
+
+// fillCheck says what loading would do, and packs what it takes to load it.
+func (c *Console) fillCheck(v *visit, view *loadCheckView, u *postern.Upstream, cat *catalog.Catalog) error {
+	would, err := c.kr.LoadCatalog(v.r.Context(), v.by, u.ID, cat, true)
+	if err != nil {
+		return err
+	}
+	if err := c.wouldDo(v, view, &would); err != nil {
+		return err
+	}
+	view.Sealed, err = v.sealCatalog(u, cat)
+	return err
+}
+
+// checkAgain says what loading would do now, after someone else loaded another version.
+func (c *Console) checkAgain(v *visit, cat *catalog.Catalog) error {
+	u, err := c.upstream(v)
+	if err != nil {
+		return err
+	}
+	view := c.checkPage(v, &u, cat)
+	if err := c.fillCheck(v, view, &u, cat); err != nil {
+		return err
+	}
+	if view.Conflict, err = c.savedElsewhere(v, u.ID, "/settings/catalog/"+view.ID); err != nil {
+		return err
+	}
+	return v.show(http.StatusConflict, "catalog-check", view)
 }
 
 // taken puts an error of reading documents beside its field.
@@ -530,24 +558,23 @@ func (v *visit) sealCatalog(u *postern.Upstream, cat *catalog.Catalog) (string, 
 	return v.c.cfg.Signin.Seal(checkedSeal, checked{u.ID, u.CatalogVersion, b.Bytes()}, checkedKept)
 }
 
-func (v *visit) openCatalog(u *postern.Upstream, sealed string) (*catalog.Catalog, error) {
+// openCatalog gives back what was checked, and over which version.
+func (v *visit) openCatalog(u *postern.Upstream, sealed string) (*catalog.Catalog, int64, error) {
 	var in checked
 	again := postern.Errorf(postern.CodeConflict, "What you checked was kept for 2 hours and is gone. Choose the document again.")
 	if v.c.cfg.Signin.Open(checkedSeal, sealed, &in) != nil || in.Upstream != u.ID {
-		return nil, again
-	}
-	if in.Force != u.CatalogVersion {
-		return nil, postern.Errorf(postern.CodeConflict, "Another version was loaded since you checked. Check again, so that you see what would change now.")
+		return nil, 0, again
 	}
 	z, err := gzip.NewReader(bytes.NewReader(in.Body))
 	if err != nil {
-		return nil, again
+		return nil, 0, again
 	}
 	body, err := io.ReadAll(io.LimitReader(z, unpackedMax))
 	if err != nil {
-		return nil, again
+		return nil, 0, again
 	}
-	return catalog.Unmarshal(body)
+	cat, err := catalog.Unmarshal(body)
+	return cat, in.Force, err
 }
 
 // loadCatalog puts in force what was checked.
@@ -559,11 +586,14 @@ func (c *Console) loadCatalog(v *visit) error {
 	if err != nil {
 		return err
 	}
-	cat, err := v.openCatalog(&u, v.r.PostForm.Get("checked"))
+	cat, over, err := v.openCatalog(&u, v.r.PostForm.Get("checked"))
 	if err != nil {
 		return err
 	}
-	done, err := c.kr.LoadCatalog(v.r.Context(), v.by, u.ID, cat, false)
+	done, err := c.kr.LoadCatalogOver(v.r.Context(), v.by, u.ID, cat, over)
+	if errors.Is(err, postern.CodePrecondition) {
+		return c.checkAgain(v, cat)
+	}
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/keyring"
@@ -134,6 +135,23 @@ func TestUpstreams(t *testing.T) {
 		if u.Name != "ERP two" || u.URL != "https://erp.example.org" || u.Options.StripPrefix || u.Options.Errors != "hubspot" || u.Options.Timeout != 0 {
 			t.Errorf("the upstream is %+v", u)
 		}
+		// Two who change it at once: the later one is told, and what they typed is kept.
+		rev := regexp.MustCompile(`name="revision" value="(\d+)"`).FindStringSubmatch(b.get("/settings/upstreams/erp").body)[1]
+		erp := []string{"url", "https://erp.example.net", "prefix", "/erp", "errors", "problem", "name"}
+		b.post("/settings/upstreams/erp", append(erp, "ERP two", "revision", rev)...).to("/settings/upstreams")
+		late := b.post("/settings/upstreams/erp", append(erp, "ERP mine", "revision", rev)...).want(409, "Maya Okafor changed this", "Look at their change before saving yours.", "Show it", `value="ERP mine"`)
+		if is := must(w.db.Upstream(t.Context(), "erp"))(t); is.Name != "ERP two" {
+			t.Errorf("the API is named %q after a save that was refused", is.Name)
+		}
+		b.post("/settings/upstreams/erp", append(erp, "ERP two", "revision", regexp.MustCompile(`name="revision" value="(\d+)"`).FindStringSubmatch(late.body)[1])...).to("/settings/upstreams")
+		// Both ask for a fresh proof of who it is.
+		stale := b.token()
+		w.later(12 * time.Minute)
+		b.post("/settings/upstreams/erp", append(erp, "ERP three", "_form", stale)...).want(403, "Confirm that it is you")
+		b.post("/settings/upstreams", "id", "late", "url", "https://late.example.net", "_form", b.token()).want(403, "Confirm that it is you")
+		b.get("/settings/catalog/erp/load").to("/confirm?next=%2Fsettings%2Fcatalog%2Ferp%2Fload")
+		b.post("/settings/catalog/erp/load", "checked", "x").want(403, "Confirm that it is you")
+		b = w.login()
 		b.post("/settings/upstreams/erp", "url", "builtin:crm", "prefix", "/erp").want(422, "with http:// or https://")
 		b.get("/settings/upstreams/none").want(404)
 		must(w.kr.CreateKey(context.Background(), w.super, keyring.NewKey{Name: "k", Scopes: []postern.Scope{"deals.read"}}))(t)
@@ -170,7 +188,7 @@ func TestLoadCatalog(t *testing.T) {
 		b.get("/settings/catalog/crm?version=x").want(404)
 		b.get("/settings/catalog/none").want(404)
 		// What was checked against another version is checked again.
-		b.post("/settings/catalog/crm/load", "checked", sealed).want(409, "Another version was loaded since you checked")
+		b.post("/settings/catalog/crm/load", "checked", sealed).want(409, "Maya Okafor changed this", "Look at their change before saving yours.", "Show it", "What loading would do", "Load version 3")
 		overlay := "scopes: {}\nnonsense: true\n"
 		b.upload("/settings/catalog/crm/check", map[string]string{"documents": doc, "overlay": overlay}).want(422, "One thing to put right")
 		w.login(w.member("vi@example.com", "Vi", postern.RoleViewer)).get("/settings/catalog/crm/load").want(403, "Manage APIs")

@@ -58,7 +58,7 @@ func settingsViews(c func() Common) map[string][]view {
 		"catalog-check": {&loadCheckView{}, &loadCheckView{Common: c(), ID: "crm", Name: polyglot, Report: &catalog.Report{}, Cover: cover, Diff: diff, Sealed: "x", Next: 3, KeysMore: 2,
 			Findings: []findingsPart{{"bad", polyglot, []string{polyglot}, 3}}, Keys: []touchedRow{{ID: "0123456789abcdef", Name: polyglot, Account: polyglot, Gains: 1, Loses: 2}, {ID: "x", Name: polyglot}}}},
 		"upstreams":        {&upstreamsView{}, &upstreamsView{Common: c(), Rows: []postern.Upstream{up, {ID: "b"}}}},
-		"upstreams-one":    {&upstreamView{F: newForm()}, &upstreamView{Common: c(), F: f(), ID: "crm", Name: polyglot, Built: true, Version: 2, Errors: []option{{Value: "problem", Label: "Plain"}}, Options: []upstreamOption{{Name: "x", Words: polyglot, Says: polyglot, Ticked: true}}}},
+		"upstreams-one":    {&upstreamView{F: newForm()}, &upstreamView{Common: c(), F: f(), Conflict: &savedElsewhere{keyConflict{Who: polyglot, At: t0}, "/audit"}, ID: "crm", Name: polyglot, Built: true, Version: 2, Errors: []option{{Value: "problem", Label: "Plain"}}, Options: []upstreamOption{{Name: "x", Words: polyglot, Says: polyglot, Ticked: true}}}},
 		"upstreams-remove": {&upstreamView{}, &upstreamView{Common: c(), ID: "crm", Name: polyglot, Keys: 2}},
 		"choose":           {&chooseView{}, &chooseView{Common: c(), Goals: []goal{choice}, Chosen: &choice, Kinds: []string{polyglot}, Rows: []chooseRow{{polyglot, []string{polyglot}}}}, &chooseView{Common: c(), Goals: []goal{choice}}},
 	}

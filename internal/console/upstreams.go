@@ -17,9 +17,9 @@ func (c *Console) upstreamRoutes() []route {
 	return []route{
 		{Pattern: "GET /settings/upstreams", Serve: c.listUpstreams, Need: write},
 		{Pattern: "GET /settings/upstreams/new", Serve: c.showNewUpstream, Need: write},
-		{Pattern: "POST /settings/upstreams", Serve: c.createUpstream, Need: write},
+		{Pattern: "POST /settings/upstreams", Serve: c.createUpstream, Need: write, Fresh: true},
 		{Pattern: "GET /settings/upstreams/{id}", Serve: c.showUpstream, Need: write},
-		{Pattern: "POST /settings/upstreams/{id}", Serve: c.editUpstream, Need: write},
+		{Pattern: "POST /settings/upstreams/{id}", Serve: c.editUpstream, Need: write, Fresh: true},
 		{Pattern: "GET /settings/upstreams/{id}/remove", Serve: c.askRemoveUpstream, Need: write},
 		{Pattern: "POST /settings/upstreams/{id}/remove", Serve: c.removeUpstream, Need: write, Fresh: true},
 	}
@@ -58,6 +58,26 @@ type upstreamView struct {
 	Errors  []option
 	Options []upstreamOption
 	Keys    int // of this account, that hold a scope of it
+	// Conflict is a change that someone else made since the form was shown.
+	Conflict *savedElsewhere
+}
+
+// savedElsewhere says who changed something meanwhile, and where their change is shown.
+type savedElsewhere struct {
+	keyConflict
+	Link string
+}
+
+// savedElsewhere finds who changed an API last; show is its page.
+func (c *Console) savedElsewhere(v *visit, id postern.UpstreamID, show string) (*savedElsewhere, error) {
+	k, err := c.conflict(v, postern.KeyID(id))
+	if err != nil {
+		return nil, err
+	}
+	if v.can(postern.PermAuditRead) && c.known["GET /audit"] {
+		show = link("/audit", "object", string(id))
+	}
+	return &savedElsewhere{*k, show}, nil
 }
 
 // upstreamOption is a switch of an API.
@@ -81,7 +101,7 @@ var upstreamSwitches = []upstreamOption{
 
 // upstreamForm is the form of an API as it is.
 func upstreamForm(u *postern.Upstream) *form {
-	f := newForm("id", string(u.ID), "name", u.Name, "url", u.URL, "host", u.Host, "prefix", u.Prefix, "errors", u.Options.Errors, "timeout", "")
+	f := newForm("id", string(u.ID), "name", u.Name, "url", u.URL, "host", u.Host, "prefix", u.Prefix, "revision", strconv.FormatInt(u.Revision, 10), "errors", u.Options.Errors, "timeout", "")
 	if u.Options.Timeout > 0 {
 		f.Values.Set("timeout", strconv.FormatFloat(u.Options.Timeout.Seconds(), 'f', -1, 64))
 	}
@@ -165,18 +185,12 @@ func (c *Console) createUpstream(v *visit) error {
 	}
 	f := v.sent()
 	u := upstreamOf(f)
+	u.Revision = keyring.OnlyNew
 	if u.ID == "" {
 		f.Wrong("id", "Give it a short id, such as crm.")
 	}
 	if u.URL == "" {
 		f.Wrong("url", "Give the address where it answers.")
-	}
-	if f.OK() {
-		if _, err := c.cfg.DB.Upstream(v.r.Context(), u.ID); err == nil {
-			f.Wrong("id", "There is an API with this id. Choose another, or change that one.")
-		} else if !errors.Is(err, postern.CodeNotFound) {
-			return err
-		}
 	}
 	if f.OK() {
 		is, err := c.kr.PutUpstream(v.r.Context(), v.by, u)
@@ -200,7 +214,7 @@ func (c *Console) editUpstream(v *visit) error {
 	}
 	f := v.sent()
 	u := upstreamOf(f)
-	u.ID = was.ID
+	u.ID, u.Revision = was.ID, revisionOf(f)
 	if strings.HasPrefix(was.URL, keyring.BuiltinURL) {
 		u.URL = was.URL
 	} else if strings.HasPrefix(u.URL, keyring.BuiltinURL) {
@@ -210,6 +224,15 @@ func (c *Console) editUpstream(v *visit) error {
 		is, err := c.kr.PutUpstream(v.r.Context(), v.by, u)
 		if err == nil {
 			return v.done("/settings/upstreams", upstreamName(&is)+" is saved. It holds for calls from now on.")
+		}
+		if errors.Is(err, postern.CodePrecondition) {
+			// Saving again puts this form in the place of what it is now.
+			f.Values.Set("revision", strconv.FormatInt(was.Revision, 10))
+			page := c.upstreamPage(v, f, &was)
+			if page.Conflict, err = c.savedElsewhere(v, was.ID, "/settings/upstreams/"+page.ID); err != nil {
+				return err
+			}
+			return v.show(http.StatusConflict, "upstreams-one", page)
 		}
 		if err := f.take(err); err != nil {
 			return err

@@ -21,8 +21,14 @@ const BuiltinURL = "builtin:"
 // ReservedUpstream is the id of Postern's own API, which is no upstream that anyone can set.
 const ReservedUpstream postern.UpstreamID = "postern"
 
-// PutUpstream adds an upstream or changes one. Only members of the operator's account can.
+// OnlyNew, as the revision of an upstream that is put, asks that there is none of its id.
+const OnlyNew int64 = -1
+
+// PutUpstream adds an upstream or changes one. Where in.Revision isn't 0 it is the
+// one that its editor saw, or OnlyNew; the change fails if it is another by now.
+// Only members of the operator's account can.
 func (kr *Keyring) PutUpstream(ctx context.Context, by postern.Actor, in postern.Upstream) (out postern.Upstream, err error) {
+	seen := in.Revision
 	_, err = kr.change(ctx, by, "upstream.update", string(in.ID), func(c *change) error {
 		if _, err := c.operator(postern.PermCatalogWrite); err != nil {
 			return err
@@ -32,6 +38,12 @@ func (kr *Keyring) PutUpstream(ctx context.Context, by postern.Actor, in postern
 		}
 		old, err := c.Upstream(c.ctx, in.ID)
 		switch {
+		case err == nil && seen == OnlyNew:
+			e := postern.Errorf(postern.CodeConflict, "There is an API with this id. Choose another, or change that one.")
+			e.Field = "id"
+			return e
+		case seen > 0 && (err == nil && old.Revision != seen || errors.Is(err, postern.CodeNotFound)):
+			return postern.Errorf(postern.CodePrecondition, "This API was changed by someone else in the meantime. Look at their change before saving yours.")
 		case errors.Is(err, postern.CodeNotFound):
 			in.CreatedAt, in.CatalogVersion, in.Revision = c.now, 0, 0
 		case err != nil:
@@ -163,6 +175,16 @@ type Loaded struct {
 // scopes never attach to old keys by themselves. Only members of the operator's
 // account can.
 func (kr *Keyring) LoadCatalog(ctx context.Context, by postern.Actor, id postern.UpstreamID, cat *catalog.Catalog, dry bool) (out Loaded, err error) {
+	return kr.loadCatalog(ctx, by, id, cat, dry, -1)
+}
+
+// LoadCatalogOver is LoadCatalog for who saw what it changes: it fails unless the
+// version in force is still over, 0 for none.
+func (kr *Keyring) LoadCatalogOver(ctx context.Context, by postern.Actor, id postern.UpstreamID, cat *catalog.Catalog, over int64) (Loaded, error) {
+	return kr.loadCatalog(ctx, by, id, cat, false, over)
+}
+
+func (kr *Keyring) loadCatalog(ctx context.Context, by postern.Actor, id postern.UpstreamID, cat *catalog.Catalog, dry bool, over int64) (out Loaded, err error) {
 	undo := errors.New("dry run")
 	_, err = kr.change(ctx, by, "catalog.load", string(id), func(c *change) error {
 		m, err := c.operator(postern.PermCatalogWrite)
@@ -173,6 +195,9 @@ func (kr *Keyring) LoadCatalog(ctx context.Context, by postern.Actor, id postern
 		up, err := c.Upstream(c.ctx, id)
 		if err != nil {
 			return err
+		}
+		if over >= 0 && up.CatalogVersion != over {
+			return postern.Errorf(postern.CodePrecondition, "Another version was loaded in the meantime. Check again, so that you see what would change now.")
 		}
 		if up.Altered {
 			return postern.Errorf(postern.CodeConflict, "The record of the upstream %q was altered outside of Postern, so no call reaches it. Set it anew with postern upstreams set, then load its catalog.", string(id))

@@ -153,6 +153,12 @@ func TestEveryOperation(t *testing.T) {
 		step("receipt", err2(c.Receipt(ctx, id)), err2(c.Receipt(ctx, no)))
 		step("revoke", err2(c.RevokeServiceKey(ctx, id, "Not needed.")), err2(c.RevokeServiceKey(ctx, no, "")))
 		step("delete", err2(c.DeleteServiceKey(ctx, id)), err2(c.DeleteServiceKey(ctx, id)))
+		lost, err := c.CreateServiceKey(ctx, api.NewServiceKey{Name: "lost"})
+		step("check found", err2(nobody.CheckFound(ctx, api.FoundSecret{Secret: lost.Secret})), err2(nobody.CheckFound(ctx, api.FoundSecret{})))
+		step("report found", err2(nobody.ReportFound(ctx, api.FoundSecret{Secret: lost.Secret, URL: "https://example.org"})), err2(nobody.ReportFound(ctx, api.FoundSecret{})))
+		step("revoke found", err2(nobody.RevokeFound(ctx, api.FoundSecret{Secret: lost.Secret})), err2(nobody.RevokeFound(ctx, api.FoundSecret{})))
+		step("leaks", err2(c.Leaks(ctx, "", client.Paging{Limit: 1})), err2(c.Leaks(ctx, "", client.Paging{Cursor: "x"})))
+		step("make what was lost", err, err2(nobody.Leaks(ctx, "", client.Paging{})))
 
 		yes := true
 		step("scopes", err2(c.Scopes(ctx, client.ScopeQuery{Q: "deals", Upstream: "api", Grantable: &yes})), err2(nobody.Scopes(ctx, client.ScopeQuery{})))

@@ -21,7 +21,7 @@ func TestOwnCatalog(t *testing.T) {
 	if _, err := catalog.Compile(cat, func(postern.Scope) postern.ScopeID { return 1 }); err != nil {
 		t.Error(err)
 	}
-	public := map[string]bool{"setUp": true, "acceptInvitation": true, "healthz": true, "readyz": true, "verify": true}
+	public := map[string]bool{"setUp": true, "acceptInvitation": true, "checkFoundSecret": true, "reportFoundSecret": true, "revokeFoundSecret": true, "healthz": true, "readyz": true, "verify": true}
 	for _, op := range cat.Operations {
 		if op.Public != public[op.Name] {
 			t.Errorf("%s public = %v", op.Name, op.Public)

@@ -64,6 +64,11 @@ func (s *server) register(a huma.API) {
 	huma.Register(a, op("GET /v1/tripwires", "listTripwires", "See which tripwires were touched", postern.PermActivityRead), s.listTripwires)
 	huma.Register(a, op("GET /v1/audit", "listAudit", "Read the audit log", postern.PermAuditRead), s.listAudit)
 
+	huma.Register(a, op("GET /v1/leaks", "listLeaks", "See which secrets were found in the open", read), s.listLeaks)
+	huma.Register(a, op("POST /v1/found-secrets/check", "checkFoundSecret", "Ask what a secret that you found can do"), s.checkFound)
+	huma.Register(a, op("POST /v1/found-secrets/report", "reportFoundSecret", "Report a secret that you found"), s.reportFound)
+	huma.Register(a, op("POST /v1/found-secrets/revoke", "revokeFoundSecret", "End a secret that you found"), s.revokeFound)
+
 	huma.Register(a, made(op("POST /v1/setup", "setUp", "Make the first account with a set-up link")), s.setUp)
 	huma.Register(a, made(op("POST /v1/invitations/accept", "acceptInvitation", "Accept an invitation")), s.acceptInvitation)
 }

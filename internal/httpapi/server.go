@@ -12,6 +12,7 @@ import (
 	"postern.dev/postern/internal/auditor"
 	"postern.dev/postern/internal/door"
 	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/leaks"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/verify"
 )
@@ -25,6 +26,8 @@ type Config struct {
 	Door     *door.Door
 	Auditor  *auditor.Auditor
 
+	// Leaks takes in secrets that were found; nil: none are.
+	Leaks *leaks.Intake
 	// PublicURL is where people reach this handler, for links; empty: links are paths.
 	PublicURL string
 	Version   string

@@ -23,6 +23,7 @@ import (
 	"postern.dev/postern/internal/door"
 	"postern.dev/postern/internal/httpapi"
 	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/leaks"
 	"postern.dev/postern/internal/node"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/store/storetest"
@@ -124,6 +125,7 @@ func openWith(t *testing.T, target string, clock verify.Clock, change ...func(*h
 	running.Go(func() { _ = w.activity.Run(ctx) })
 	cfg := httpapi.Config{Keyring: w.kr, Verifier: w.verifier, Activity: w.activity, DB: w.db, Auditor: w.auditor, Log: log,
 		Door: must(door.New(door.Config{Verifier: w.verifier, Log: log}))(t), WritesPerSecond: 1000, FailuresPerSecond: 1000, Now: now}
+	cfg.Leaks = must(leaks.New(leaks.Config{Verifier: w.verifier, Keyring: w.kr, PerSecond: 1000, Log: log}))(t)
 	for _, c := range change {
 		c(&cfg)
 	}

@@ -205,3 +205,24 @@ func (i *Intake) Settle(ctx context.Context, seq int64) bool {
 	r, err := i.cfg.Verifier.Receipt(ctx, seq, receiptWait)
 	return err == nil && r.Everywhere
 }
+
+// Words is what came of presenting a secret, in a sentence or two.
+func (f *Found) Words() string {
+	switch {
+	case f.State == Unknown:
+		return "This is not the whole secret of a key of this server. Look whether something is missing at its ends."
+	case f.Ended:
+		return "The secret was ended. It never works again, and those who look after it were told."
+	case f.State == Dead:
+		return "This secret has ended already. It never works again."
+	case f.Kept:
+		return "The account that it belongs to doesn't let finders end its secrets. Those who look after it were told."
+	case f.Reported && f.Did == postern.LeakPause && f.State == Dormant:
+		return "Those who look after it were told, and it does not work for now."
+	case f.Reported:
+		return "Those who look after it were told."
+	case f.State == Dormant:
+		return "This secret is real. It does not work now, and could again."
+	}
+	return "This secret works."
+}

@@ -51,7 +51,10 @@ func (n *Node) openDoors() (err error) {
 	if err := n.readUpstreams(context.Background()); err != nil {
 		return err
 	}
-	api, err := httpapi.New(httpapi.Config{Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Door: d.door,
+	if err := n.openLeaks(); err != nil {
+		return err
+	}
+	api, err := httpapi.New(httpapi.Config{Leaks: n.Leaks, Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Door: d.door,
 		Auditor: n.Auditor, PublicURL: cfg.PublicURL, Version: cfg.Version, Stopping: d.stopping, Now: cfg.Now, Log: cfg.Log})
 	if err != nil {
 		return err
@@ -93,7 +96,14 @@ func (n *Node) adminMux(api http.Handler, web *console.Console) (http.Handler, e
 	if err != nil {
 		return nil, err
 	}
+	github, err := n.githubLeaks()
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
+	if github != nil {
+		mux.Handle("/leaks/github", github)
+	}
 	mux.Handle("/docs", pages)
 	mux.Handle(docsite.Path, pages)
 	mux.Handle("/", web.Handler())

@@ -20,6 +20,7 @@ import (
 	"postern.dev/postern/internal/crm"
 	"postern.dev/postern/internal/httpapi"
 	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/leaks"
 	"postern.dev/postern/internal/notify"
 	"postern.dev/postern/internal/signin"
 	"postern.dev/postern/internal/store"
@@ -48,6 +49,8 @@ type Config struct {
 
 	Mail notify.Sender // of notifications; nil for none
 
+	GitHubLeaks string // reports of GitHub's secret scanning: GitHubLeaksOn, a URL or a file of its keys; empty: none are taken
+
 	CRM          bool // serve the built-in CRM data API as the upstream "crm"
 	Lease        time.Duration
 	Burst        postern.Rate
@@ -71,6 +74,7 @@ type Node struct {
 	Activity *activity.Log
 	Signin   *signin.Service
 	Notifier *notify.Notifier
+	Leaks    *leaks.Intake
 	Auditor  *auditor.Auditor
 	CRM      *crm.Service // nil where it isn't served
 

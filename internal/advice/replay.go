@@ -45,6 +45,7 @@ func (p *Proposal) Of(s Settings) Settings {
 
 // Refusal is calls of one operation by one caller that would be refused for one reason.
 type Refusal struct {
+	Key       postern.KeyID
 	Upstream  postern.UpstreamID
 	Operation string
 	Method    string
@@ -81,14 +82,19 @@ const maxRefusals = 500
 
 // replayer judges one call after the other; what it keeps is bounded.
 type replayer struct {
-	now, then judge
+	was, then *World
+	pairs     map[postern.KeyID]*pair
 	shift     time.Duration
 	out       Replay
 	groups    map[group]*Refusal
 }
 
+// pair judges the calls of one key, by what it is and by what is proposed.
+type pair struct{ now, then judge }
+
 type group struct {
 	Op
+	key       postern.KeyID
 	method    string
 	reason    postern.Reason
 	missing   string
@@ -165,22 +171,30 @@ func (j *judge) decide(was *World, a *postern.Activity, at time.Time) (reason po
 	return got, j.world.scopes(miss), true
 }
 
-func newReplayer(w, then *World, is, will Settings, shift time.Duration) *replayer {
-	return &replayer{now: newJudge(w, is), then: newJudge(then, will), shift: shift, groups: map[group]*Refusal{}}
+func newReplayer(was, then *World, shift time.Duration) *replayer {
+	return &replayer{was: was, then: then, pairs: map[postern.KeyID]*pair{}, shift: shift, groups: map[group]*Refusal{}}
+}
+
+// add has the calls of a key judged.
+func (r *replayer) add(key postern.KeyID, is, will Settings) {
+	r.pairs[key] = &pair{newJudge(r.was, is), newJudge(r.then, will)}
 }
 
 // look judges one call.
 func (r *replayer) look(a *postern.Activity) {
+	p := r.pairs[a.KeyID]
+	if p == nil {
+		return
+	}
 	o := &r.out
-	o.Looked, o.After, o.Reached = o.Looked+1, a.Seq, later(o.Reached, a.At)
+	o.Looked, o.Reached = o.Looked+1, later(o.Reached, a.At)
 	if !a.Allowed {
 		o.Refused++
 		return
 	}
 	at := a.At.Add(r.shift)
-	was := r.now.world
-	before, _, ok := r.now.decide(was, a, at)
-	after, missing, sure := r.then.decide(was, a, at)
+	before, _, ok := p.now.decide(r.was, a, at)
+	after, missing, sure := p.then.decide(r.was, a, at)
 	switch {
 	case !ok || !sure:
 		o.Unjudged++
@@ -195,14 +209,14 @@ func (r *replayer) look(a *postern.Activity) {
 func lets(r postern.Reason) bool { return r == postern.ReasonAllowed || r == postern.ReasonPublic }
 
 func (r *replayer) note(a *postern.Activity, reason postern.Reason, missing []postern.Scope) {
-	k := group{Op{a.Upstream, a.Operation}, a.Method, reason, names(missing), a.IP, a.UserAgent}
+	k := group{Op{a.Upstream, a.Operation}, a.KeyID, a.Method, reason, names(missing), a.IP, a.UserAgent}
 	g := r.groups[k]
 	if g == nil {
 		if len(r.groups) >= maxRefusals {
 			r.out.Others++
 			return
 		}
-		g = &Refusal{Upstream: a.Upstream, Operation: a.Operation, Method: a.Method, Reason: reason, Missing: missing, IP: a.IP, UserAgent: a.UserAgent, First: a.At}
+		g = &Refusal{Key: a.KeyID, Upstream: a.Upstream, Operation: a.Operation, Method: a.Method, Reason: reason, Missing: missing, IP: a.IP, UserAgent: a.UserAgent, First: a.At}
 		r.groups[k] = g
 	}
 	g.Calls++
@@ -224,7 +238,7 @@ func (r *replayer) result() *Replay {
 // SortRefusals puts those with most calls first.
 func SortRefusals(list []Refusal) {
 	slices.SortFunc(list, func(a, b Refusal) int {
-		return cmp.Or(cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.Operation, b.Operation), cmp.Compare(a.Method, b.Method),
+		return cmp.Or(cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Operation, b.Operation), cmp.Compare(a.Method, b.Method),
 			cmp.Compare(a.IP, b.IP), cmp.Compare(a.UserAgent, b.UserAgent), cmp.Compare(a.Reason, b.Reason))
 	})
 }

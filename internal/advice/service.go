@@ -1,0 +1,517 @@
+package advice
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"postern.dev/postern"
+	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/catalog"
+	"postern.dev/postern/internal/keyring"
+)
+
+// Service gives advice on the keys of an account.
+type Service struct {
+	kr  *keyring.Keyring
+	log *activity.Log
+	now func() time.Time
+
+	mu      sync.Mutex
+	edition string
+	world   *World
+	seen    map[seenKey]*seen
+}
+
+// What was read of a key's calls is kept for a while, and of so many keys at most.
+const (
+	keepSeen = 10 * time.Minute
+	mostSeen = 5000
+)
+
+type seenKey struct {
+	account postern.AccountID
+	key     postern.KeyID
+}
+
+// seen is what a key's calls tell.
+type seen struct {
+	at      time.Time
+	needs   []Need
+	callers []Caller
+	partial bool
+	last    time.Time
+}
+
+// NewService makes a Service. now is UTC.
+func NewService(kr *keyring.Keyring, log *activity.Log, now func() time.Time) *Service {
+	return &Service{kr: kr, log: log, now: now, seen: map[seenKey]*seen{}}
+}
+
+// ground is what the advice on all keys of an account rests on.
+type ground struct {
+	*keyring.Grounds
+	world     *World
+	dismissed map[postern.KeyID]map[Kind]Dismissal
+	now       time.Time
+}
+
+func (s *Service) ground(ctx context.Context, by postern.Actor, key postern.KeyID) (*ground, error) {
+	if err := s.kr.MayReadActivity(ctx, by); err != nil {
+		return nil, err
+	}
+	g, err := s.kr.Grounds(ctx, by)
+	if err != nil {
+		return nil, err
+	}
+	out := &ground{Grounds: g, dismissed: map[postern.KeyID]map[Kind]Dismissal{}, now: s.now()}
+	if out.world, err = s.worldOf(g); err != nil {
+		return nil, err
+	}
+	list, err := s.kr.Dismissals(ctx, by, key)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range list {
+		if out.dismissed[d.Key] == nil {
+			out.dismissed[d.Key] = map[Kind]Dismissal{}
+		}
+		out.dismissed[d.Key][Kind(d.Kind)] = Dismissal{At: d.At, By: d.By, What: d.What}
+	}
+	return out, nil
+}
+
+// worldOf gives the world of the catalogs in force, which is made anew when one changed.
+func (s *Service) worldOf(g *keyring.Grounds) (*World, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.world == nil || s.edition != g.Edition {
+		w, err := NewWorld(g.Catalogs)
+		if err != nil {
+			return nil, err
+		}
+		s.world, s.edition = w, g.Edition
+	}
+	return s.world, nil
+}
+
+// Key gives the advice on one key.
+func (s *Service) Key(ctx context.Context, by postern.Actor, id postern.KeyID) (*Report, error) {
+	g, err := s.ground(ctx, by, id)
+	if err != nil {
+		return nil, err
+	}
+	k, err := s.kr.Key(ctx, by, id)
+	if err != nil {
+		return nil, err
+	}
+	s.forget(by.AccountID, id)
+	return s.report(ctx, by, g, &k)
+}
+
+// report makes the report on a key.
+func (s *Service) report(ctx context.Context, by postern.Actor, g *ground, k *postern.ServiceKey) (*Report, error) {
+	got, err := s.read(ctx, by.AccountID, k.ID, g.now)
+	if err != nil {
+		return nil, err
+	}
+	f := &Facts{Key: *k, Now: g.now, Since: g.now.AddDate(0, 0, -Window), Needs: got.needs, Callers: got.callers, Partial: got.partial,
+		LastUse: got.last, Unheld: g.Unheld(k.Scopes), Policy: g.Policy, Dismissed: g.dismissed[k.ID]}
+	fresh := g.now.AddDate(0, 0, -FairHistory)
+	if k.UpdatedAt.After(fresh) && k.CreatedAt.Before(fresh) {
+		if f.Granted, err = s.kr.GrantedSince(ctx, by, k.ID, fresh); err != nil {
+			return nil, err
+		}
+	}
+	return Look(g.world, f), nil
+}
+
+func (s *Service) forget(a postern.AccountID, id postern.KeyID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.seen, seenKey{a, id})
+}
+
+// read reads what the calls of a key tell, or remembers it.
+func (s *Service) read(ctx context.Context, a postern.AccountID, id postern.KeyID, now time.Time) (*seen, error) {
+	key := seenKey{a, id}
+	s.mu.Lock()
+	got := s.seen[key]
+	s.mu.Unlock()
+	if got != nil && now.Sub(got.at) < keepSeen {
+		return got, nil
+	}
+	got, err := s.readNow(ctx, a, id, now)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.seen) >= mostSeen {
+		clear(s.seen)
+	}
+	s.seen[key] = got
+	return got, nil
+}
+
+// maxRows is more than an answer of the activity log has rows; where it has as
+// many, there may be more.
+const (
+	maxNeeds   = 20_000
+	maxCallers = 500
+)
+
+func (s *Service) readNow(ctx context.Context, a postern.AccountID, id postern.KeyID, now time.Time) (*seen, error) {
+	since := now.AddDate(0, 0, -Window)
+	rows, err := s.log.Needs(ctx, a, id, since, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	days, err := s.log.OperationDays(ctx, a, id, since)
+	if err != nil {
+		return nil, err
+	}
+	callers, err := s.log.Callers(ctx, a, id, 0, since)
+	if err != nil {
+		return nil, err
+	}
+	last, err := s.log.LastUsed(ctx, a, []postern.KeyID{id})
+	if err != nil {
+		return nil, err
+	}
+	got := &seen{at: now, needs: needsOf(rows, days), partial: len(rows) >= maxNeeds, last: last[id].At}
+	for _, c := range callers {
+		if n := c.Calls - c.Refused; n > 0 {
+			got.callers = append(got.callers, Caller{IP: c.IP, First: c.FirstAt, Last: c.LastAt, Calls: n})
+		}
+	}
+	if len(callers) >= maxCallers {
+		got.callers = append(got.callers, Caller{}) // one that isn't told apart: no short list holds all
+	}
+	return got, nil
+}
+
+// needsOf puts together what was allowed: one need for each operation, and one
+// for each set of scopes that was asked for without one.
+func needsOf(rows []activity.Needed, days []activity.OperationDay) []Need {
+	at := map[string]int{}
+	var out []Need
+	for i := range rows {
+		r := &rows[i]
+		if !r.Allowed {
+			continue
+		}
+		n := Need{Op: Op{r.Upstream, r.Operation}, First: r.First, Last: r.Last, Calls: r.Calls}
+		key := string(r.Upstream) + "\x00" + r.Operation
+		if r.Operation == "" {
+			n.Asked = postern.SortScopes(slices.Clone(r.Scopes))
+			for _, s := range n.Asked {
+				key += "\x00" + string(s)
+			}
+		}
+		j, ok := at[key]
+		if !ok {
+			at[key] = len(out)
+			out = append(out, n)
+			continue
+		}
+		o := &out[j]
+		if n.First.Before(o.First) {
+			o.First = n.First
+		}
+		o.Last, o.Calls = later(o.Last, n.Last), o.Calls+n.Calls
+	}
+	for _, d := range days {
+		if j, ok := at[string(d.Upstream)+"\x00"+d.Operation]; ok {
+			out[j].Days = append(out[j].Days, d.Last)
+		}
+	}
+	return out
+}
+
+// Todo is a finding of one of the account's keys.
+type Todo struct {
+	Key   postern.ServiceKey
+	Score int // of the key
+	Finding
+	// Worth is what the fix adds to the account's score.
+	Worth float64
+}
+
+// Overview is the advice on a whole account.
+type Overview struct {
+	Score Score
+	Todos []Todo // most points first; those that were put aside come last
+	Keys  int    // live keys of the account
+	// Complete is whether all of them were looked at; if not, asking again goes on.
+	Complete bool
+	Waiting  int // keys of which there is too little history
+	// Unrecorded is how many calls of the window could not be recorded, on this server as a whole.
+	Unrecorded uint64
+}
+
+// accountTime is how long one answer about a whole account may take.
+const accountTime = 1500 * time.Millisecond
+
+// Account gives the advice on all live keys of an account.
+func (s *Service) Account(ctx context.Context, by postern.Actor) (*Overview, error) {
+	g, err := s.ground(ctx, by, "")
+	if err != nil {
+		return nil, err
+	}
+	out := &Overview{Complete: true}
+	stop := time.Now().Add(accountTime)
+	err = s.kr.EachKey(ctx, by, func(k *postern.ServiceKey) error {
+		if out.Keys++; !k.ExpiresAt.IsZero() && !g.now.Before(k.ExpiresAt) {
+			return nil
+		}
+		if !out.Complete || time.Now().After(stop) {
+			out.Complete = false
+			return nil
+		}
+		r, err := s.report(ctx, by, g, k)
+		if err != nil {
+			return err
+		}
+		if out.Score.Keys++; r.Wait {
+			out.Waiting++
+		}
+		out.Score.Lost += r.Lost()
+		for _, f := range r.Findings {
+			out.Todos = append(out.Todos, Todo{Key: *k, Score: r.Score(), Finding: f})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range out.Todos {
+		out.Todos[i].Worth = out.Score.Part(out.Todos[i].Points)
+	}
+	slices.SortStableFunc(out.Todos, func(a, b Todo) int {
+		return cmp.Or(boolOrder(!a.Dismissed.IsZero(), !b.Dismissed.IsZero()), cmp.Compare(b.Points, a.Points),
+			slices.Index(Kinds(), a.Kind)-slices.Index(Kinds(), b.Kind), cmp.Compare(a.Key.Name, b.Key.Name))
+	})
+	losses, err := s.log.Losses(ctx, g.now.AddDate(0, 0, -Window))
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range losses {
+		out.Unrecorded += uint64(l.Calls)
+	}
+	return out, nil
+}
+
+func boolOrder(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// Apply makes the fix of a finding, as it is told now.
+func (s *Service) Apply(ctx context.Context, by postern.Actor, id postern.KeyID, k Kind, revision int64) (keyring.Made, error) {
+	f, rev, err := s.finding(ctx, by, id, k)
+	if err != nil {
+		return keyring.Made{}, err
+	}
+	if revision == 0 {
+		revision = rev
+	}
+	in := keyring.Narrowing{IfRevision: revision, Why: "advice: " + string(k)}
+	switch f.Fix.Kind {
+	case FixNarrow:
+		in.Scopes, in.Networks = f.Fix.Scopes, f.Fix.Networks
+		if !f.Fix.ExpiresAt.IsZero() {
+			in.ExpiresAt = &f.Fix.ExpiresAt
+		}
+	case FixPause:
+		in.Pause = true
+	case FixReview:
+		in.Reviewed = true
+	case FixRotate:
+		return keyring.Made{}, postern.Errorf(postern.CodeConflict, "A new secret must be put in place by someone. Rotate the key: postern keys rotate")
+	default:
+		return keyring.Made{}, postern.Errorf(postern.CodeConflict, "This is put right by giving a member a role: %s", f.FixWords)
+	}
+	return s.kr.NarrowKey(ctx, by, id, in)
+}
+
+func (s *Service) finding(ctx context.Context, by postern.Actor, id postern.KeyID, k Kind) (*Finding, int64, error) {
+	r, err := s.Key(ctx, by, id)
+	if err != nil {
+		return nil, 0, err
+	}
+	f, ok := r.Finding(k)
+	if !ok {
+		return nil, 0, postern.Errorf(postern.CodeNotFound, "There is no such advice on the key %q any more.", r.Key.Name)
+	}
+	return f, r.Key.Revision, nil
+}
+
+// Dismiss puts a finding aside, or takes it up again.
+func (s *Service) Dismiss(ctx context.Context, by postern.Actor, id postern.KeyID, k Kind, aside bool) error {
+	if !aside {
+		return s.kr.DismissAdvice(ctx, by, id, string(k), "")
+	}
+	f, _, err := s.finding(ctx, by, id, k)
+	if err != nil {
+		return err
+	}
+	return s.kr.DismissAdvice(ctx, by, id, string(k), f.What())
+}
+
+// Span says which recorded calls to replay, and how long one answer may take.
+type Span struct {
+	From, To time.Time
+	After    int64 // where an answer that wasn't complete went on to
+	Within   time.Duration
+}
+
+// MaxSpan is how far back single calls can be replayed; MaxWithin the longest that one answer takes.
+const (
+	MaxSpan   = 90 * day
+	MaxWithin = 30 * time.Second
+)
+
+func (sp *Span) check(now time.Time) error {
+	if sp.To.IsZero() || sp.To.After(now) {
+		sp.To = now
+	}
+	if sp.From.IsZero() {
+		sp.From = sp.To.AddDate(0, 0, -7)
+	}
+	if !sp.From.Before(sp.To) || sp.To.Sub(sp.From) > MaxSpan {
+		return postern.Invalidf("days", "Calls of 1 to %d days can be replayed.", int(MaxSpan/day))
+	}
+	if sp.Within <= 0 {
+		sp.Within = time.Second
+	}
+	sp.Within = min(sp.Within, MaxWithin)
+	return nil
+}
+
+// WhatIf replays the recorded calls of a key, or of every key of the account
+// where none is named, against a proposal.
+func (s *Service) WhatIf(ctx context.Context, by postern.Actor, id postern.KeyID, p *Proposal, sp Span) (*Replay, error) {
+	g, err := s.ground(ctx, by, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := sp.check(g.now); err != nil {
+		return nil, err
+	}
+	then := g.world
+	if p.Catalogs != nil {
+		if then, err = NewWorld(g.instead(p.Catalogs)); err != nil {
+			return nil, err
+		}
+	}
+	r := newReplayer(g.world, then, sp.To.Sub(sp.From))
+	add := func(k *postern.ServiceKey) error {
+		is := SettingsOf(k)
+		r.add(k.ID, is, p.Of(is))
+		return nil
+	}
+	if id == "" {
+		err = s.kr.EachKey(ctx, by, add)
+	} else {
+		var k postern.ServiceKey
+		if k, err = s.kr.Key(ctx, by, id); err == nil {
+			err = add(&k)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.stream(ctx, activity.Filter{Account: by.AccountID, Key: id, Since: sp.From, Until: sp.To}, sp, r)
+}
+
+// instead gives the catalogs in force with some in the place of those of their upstreams.
+func (g *ground) instead(list []*catalog.Catalog) []*catalog.Catalog {
+	out := slices.Clone(g.Catalogs)
+	for _, c := range list {
+		i := slices.IndexFunc(out, func(o *catalog.Catalog) bool { return o.Upstream == c.Upstream })
+		if i < 0 {
+			out = append(out, c)
+		} else {
+			out[i] = c
+		}
+	}
+	return out
+}
+
+var errTime = errors.New("the time of one answer is over")
+
+// stream reads calls one by one, for as long as one answer may take.
+func (s *Service) stream(ctx context.Context, f activity.Filter, sp Span, r *replayer) (*Replay, error) {
+	stop := time.Now().Add(sp.Within)
+	n := 0
+	r.out.From, r.out.To, r.out.After = f.Since, f.Until, sp.After
+	err := s.log.EachAfter(ctx, f, sp.After, func(a *postern.Activity) error {
+		if n++; n%256 == 0 && time.Now().After(stop) {
+			return errTime
+		}
+		r.look(a)
+		r.out.After = a.Seq
+		return nil
+	})
+	r.out.Complete = err == nil
+	if err != nil && !errors.Is(err, errTime) {
+		return nil, err
+	}
+	return r.result(), nil
+}
+
+// Watched tells what the narrowing that is being tried on a key would have refused since it is.
+func (s *Service) Watched(ctx context.Context, by postern.Actor, id postern.KeyID, sp Span) (*Replay, error) {
+	if err := s.kr.MayReadActivity(ctx, by); err != nil {
+		return nil, err
+	}
+	k, err := s.kr.Key(ctx, by, id)
+	if err != nil {
+		return nil, err
+	}
+	if k.Watch == nil {
+		return nil, postern.Errorf(postern.CodeConflict, "Nothing is being tried on the key %q.", k.Name)
+	}
+	sp.From, sp.To = k.Watch.Since, s.now()
+	if sp.Within <= 0 {
+		sp.Within = time.Second
+	}
+	r := newReplayer(nil, nil, 0)
+	stop := time.Now().Add(min(sp.Within, MaxWithin))
+	f := activity.Filter{Account: by.AccountID, Key: id, Since: sp.From}
+	r.out.From, r.out.To, r.out.After = sp.From, sp.To, sp.After
+	err = s.log.EachAfter(ctx, f, sp.After, func(a *postern.Activity) error {
+		if r.out.Looked%256 == 255 && time.Now().After(stop) {
+			return errTime
+		}
+		r.watched(a)
+		return nil
+	})
+	r.out.Complete = err == nil
+	if err != nil && !errors.Is(err, errTime) {
+		return nil, err
+	}
+	return r.result(), nil
+}
+
+// watched counts one call of a key on which something is tried.
+func (r *replayer) watched(a *postern.Activity) {
+	o := &r.out
+	o.Looked, o.After, o.Reached = o.Looked+1, a.Seq, later(o.Reached, a.At)
+	switch {
+	case !a.Allowed:
+		o.Refused++
+	case a.Would != postern.ReasonNone:
+		o.Fails++
+		r.note(a, a.Would, a.Missing)
+	}
+}

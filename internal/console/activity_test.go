@@ -219,7 +219,7 @@ func TestActivityNeedsItsPermission(t *testing.T) {
 		b.get(link).want(200)
 		b.get("/audit").want(403)
 		w.stranger().get("/activity.csv").want(303)
-		w.stranger().get("/activity/live").want(303)
+		w.stranger().get("/activity/live").want(401, "You are signed out")
 	})
 }
 

@@ -229,6 +229,7 @@ if (idle && ask) {
     $('button:not([data-close])', stay).hidden = which !== 'soon';
     $('[data-close]', stay).hidden = which === 'soon';
     if (!ask.open) ask.showModal();
+    if (which !== 'soon') $('[data-close]', stay).focus();
   };
   // The seconds that are left: 0 where nobody is in, and no number where the server can't be asked.
   const left = async (how) => {

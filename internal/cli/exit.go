@@ -28,6 +28,8 @@ const (
 	ExitNotPermitted = 5   // not signed in, or not permitted
 	ExitConflict     = 6   // what was named is in another state, or was changed meanwhile
 	ExitUnavailable  = 7   // the server can't be reached, can't tell now, or took too long
+	ExitFound        = 8   // scan: secrets were found
+	ExitLive         = 9   // scan: secrets were found that work, or could again
 	ExitUnsound      = 6   // what was checked is unsafe, or was altered
 	ExitStopped      = 130 // stopped by Ctrl-C, or by the answer to a question
 )

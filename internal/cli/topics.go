@@ -14,6 +14,8 @@ func topicExitCodes() *cobra.Command {
     6  what was named is in another state, or someone else changed it meanwhile;
        catalog check and audit verify: what was checked isn't sound
     7  the server can't be reached, can't tell now, or took too long: try again
+    8  scan: secrets were found
+    9  scan: secrets were found that work, or could again
   130  stopped: by Ctrl-C, or because a question was answered with no
 
 A script may repeat what ended with 7. What ended with another one fails again

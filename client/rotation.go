@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"iter"
 	"net/http"
 	"net/url"
 
@@ -40,4 +41,12 @@ func (c *Client) Policy(ctx context.Context) (p api.Policy, err error) {
 // EditPolicy changes what the account asks of its keys.
 func (c *Client) EditPolicy(ctx context.Context, in api.EditPolicy, opts ...RequestOption) (p api.Policy, err error) {
 	return p, c.call(ctx, http.MethodPatch, "/v1/policy", nil, in, &p, opts...)
+}
+
+// EachTrip goes through all tripwires that were touched, newest first.
+func (c *Client) EachTrip(ctx context.Context, f TripQuery) iter.Seq2[api.Trip, error] {
+	return each(ctx, f.Paging, func(ctx context.Context, p Paging) (api.Page[api.Trip], error) {
+		f.Paging = p
+		return c.Trips(ctx, f)
+	})
 }

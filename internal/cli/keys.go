@@ -18,7 +18,7 @@ func (a *app) keys() *cobra.Command {
 and a life. It is named here by its name or its id; the id is the third part of
 its secrets (pst_sk_ID_…).`)
 	cmd.AddCommand(a.keysCreate(), a.keysList(), a.keysShow(), a.keysRename(), a.keysEdit(), a.keysScopes(),
-		a.keysPause(), a.keysResume(), a.keysRotate(), a.keysFinish(), a.keysCancel(), a.keysRevoke(), a.keysDelete())
+		a.keysPause(), a.keysResume(), a.keysRotate(), a.keysRotation(), a.keysExtend(), a.keysFinish(), a.keysCancel(), a.keysRevoke(), a.keysDelete())
 	return cmd
 }
 
@@ -109,6 +109,9 @@ func keysTable(s *screen.Screen, keys []api.ServiceKey) *screen.Table {
 func stateCell(k api.ServiceKey) screen.Cell {
 	tone := map[string]screen.Tone{api.StateActive: screen.Good, api.StateRotating: screen.Caution, api.StateScheduled: screen.Caution,
 		api.StatePaused: screen.Caution, api.StateExpired: screen.Bad, api.StateEnded: screen.Faint}[k.State]
+	if k.Canary {
+		return screen.Cell{Text: k.State + ", canary", Tone: tone}
+	}
 	if k.Flagged != nil {
 		return screen.Cell{Text: k.State + ", review", Tone: screen.Caution}
 	}

@@ -21,12 +21,13 @@ a new file that nobody else can read.
 Without NAME, on a terminal, it asks for the name, the scopes and the life.`,
 		Example: examples("postern keys create nightly-deals-sync --scope crm.objects.deals.read",
 			"postern keys create ci --scope a.read --scope a.write --expires 90d --network 203.0.113.0/24",
-			"postern keys create ci --scope a.read --secret-out ci.secret --json"),
+			"postern keys create ci --scope a.read --secret-out ci.secret --json", "postern keys create backup-admin --canary"),
 		RunE: a.remote(createKey),
 	}
 	f := cmd.Flags()
 	f.StringSlice("scope", nil, "a scope that the key shall hold; may be repeated")
 	keyLimitFlags(f)
+	f.Bool("canary", false, "a key that nobody should ever use: leave its secret where a thief would look, and be told")
 	f.String("secret-out", "", "write the secret to this new file, and don't show it")
 	_ = cmd.RegisterFlagCompletionFunc("scope", a.completeScopes)
 	plurals(cmd)
@@ -71,7 +72,9 @@ func createKey(c *call) error {
 	return c.showMade(k, file, func() {
 		c.Printf("Made %s (%s) with %s.\n", theKey(k.ServiceKey), k.ID, screen.Count(len(k.Scopes), "scope"))
 	}, func() {
-		if len(k.Scopes) == 0 {
+		if k.Canary {
+			c.Notef("Nobody should ever use it. Leave its secret where a thief would look; every call with it is told of.")
+		} else if len(k.Scopes) == 0 {
 			c.Notef("It has no scopes, so its calls are refused. Give it one: postern keys scopes %s --add SCOPE", idOr(k.Name, k.ID))
 		}
 	})
@@ -79,7 +82,7 @@ func createKey(c *call) error {
 
 // newKey is what the command line asks for.
 func (c *call) newKey() (in api.NewServiceKey, err error) {
-	in = api.NewServiceKey{Description: c.str("description"), TeamID: c.str("team"), Scopes: c.list("scope"), Networks: c.list("network")}
+	in = api.NewServiceKey{Description: c.str("description"), TeamID: c.str("team"), Scopes: c.list("scope"), Networks: c.list("network"), Canary: c.on("canary")}
 	if len(c.args) > 0 {
 		in.Name = c.args[0]
 	}

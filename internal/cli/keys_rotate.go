@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,13 +17,21 @@ func (a *app) keysRotate() *cobra.Command {
 		Long: `Gives a service key a new secret, and shows it this once. The secret before works
 on for a grace period, so that the integration can change over without a failed
 call; "keys finish" ends it early, "keys cancel" voids the new secret instead.
---now ends the secret before at once: for one that leaked.`,
+--now ends the secret before at once: for one that leaked.
+
+--ends when-idle ends it early, once it was silent for --idle and the new one is
+used. --ends hold asks you, rather than breaking a caller, where it is still used
+at the end of the grace period; it then works on until you decide, and for
+--hold after the start at the most.`,
 		Example: examples("postern keys rotate nightly-deals-sync", "postern keys rotate nightly-deals-sync --grace 24h --secret-out new.secret",
-			"postern keys rotate nightly-deals-sync --now --yes"),
+			"postern keys rotate nightly-deals-sync --ends hold --idle 2d", "postern keys rotate nightly-deals-sync --now --yes"),
 		RunE: a.remote(rotateKey),
 	}
 	f := cmd.Flags()
 	f.String("grace", "7d", "how long the secret before works on: up to 30d")
+	f.String("ends", "", "how it ends: at-deadline, when-idle or hold; unless given at-deadline")
+	f.String("idle", "", "for how long the secret before must be silent to count as unused; unless given 24h")
+	f.String("hold", "", "how long it works at most where it is held; unless given 30d")
 	f.Bool("now", false, "end the secret before at once")
 	f.Bool("replace", false, "start again where a rotation is pending: its new secret is void")
 	f.String("secret-out", "", "write the secret to this new file, and don't show it")
@@ -39,6 +49,17 @@ func rotateKey(c *call) error {
 	case c.on("now"):
 		grace = 0
 	}
+	if ends := c.str("ends"); !slices.Contains([]string{"", "at-deadline", "when-idle", "hold"}, strings.ReplaceAll(ends, "_", "-")) {
+		return usagef("--ends can't be %q. It is at-deadline, when-idle or hold.", short(ends))
+	}
+	idle, err := c.spanFlag("idle")
+	if err != nil {
+		return err
+	}
+	hold, err := c.spanFlag("hold")
+	if err != nil {
+		return err
+	}
 	k, err := c.key(c.args[0])
 	if err != nil {
 		return err
@@ -52,7 +73,7 @@ func rotateKey(c *call) error {
 	if err != nil {
 		return err
 	}
-	in := api.Rotate{Grace: grace.String(), Replace: c.on("replace")}
+	in := api.Rotate{Grace: grace.String(), Replace: c.on("replace"), Ends: strings.ReplaceAll(c.str("ends"), "-", "_"), Idle: idle, Hold: hold}
 	out, err := waiting(c, "Rotating the key…", func() (api.ChangedKey, error) {
 		k, _, err := once(c.ctx, func(key client.RequestOption) (api.ChangedKey, error) {
 			return c.RotateServiceKey(c.ctx, k.ID, in, key)
@@ -75,6 +96,19 @@ func (c *call) rotateThen(k api.ServiceKey, grace time.Duration) (then string) {
 		then = "The new secret of the rotation that is pending stops working at once. " + then
 	}
 	return then
+}
+
+// spanFlag is a flag that is a span, as the server reads it; empty where it wasn't given.
+func (c *call) spanFlag(name string) (string, error) {
+	text := c.str(name)
+	d, ok := parseSpan(text)
+	switch {
+	case text == "":
+		return "", nil
+	case !ok:
+		return "", usagef("--%s can't be %q. Write a span, such as 24h or 7d.", name, short(text))
+	}
+	return d.String(), nil
 }
 
 // tellRotation says how long which secret works.

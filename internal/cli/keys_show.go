@@ -55,6 +55,9 @@ func keyFields(s *screen.Screen, k api.ServiceKey, names map[string]string) []sc
 		expires = s.Time(k.ExpiresAt)
 	}
 	fields := []screen.Field{{Label: "About", Lines: describe(k.Description)}, one("ID", k.ID), one("Team", k.TeamID)}
+	if k.Canary {
+		fields = append(fields, one("Canary", "nobody should use it: every call with it is told of"))
+	}
 	if k.Flagged != nil {
 		fields = append(fields, screen.Field{Label: "Review", Lines: []string{k.Flagged.Why + " Since " + s.Time(k.Flagged.At)}, Tone: screen.Caution})
 	}

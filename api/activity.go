@@ -16,6 +16,7 @@ type Call struct {
 	Status        int       `json:"status,omitempty"`
 	Allowed       bool      `json:"allowed"`
 	Reason        string    `json:"reason"`
+	WouldRefuse   string    `json:"wouldRefuse,omitempty" doc:"Why a narrowing that was being tried on the key would have refused this allowed call."`
 	MissingScopes []string  `json:"missingScopes,omitempty" nullable:"false"`
 	UsedScopes    []string  `json:"usedScopes,omitempty" nullable:"false" doc:"The scopes that let an allowed call through: of several ways that its operation admits, the first that the credential could take."`
 	Door          string    `json:"door" doc:"Where it came in: gateway, verify, authorize, api."`

@@ -29,6 +29,8 @@ type ServiceKey struct {
 	LastUsed    *LastUse   `json:"lastUsed,omitempty" doc:"The latest allowed call; left out where there was none."`
 	Canary      bool       `json:"canary,omitempty" doc:"Nobody should ever use it: every call with it is told of."`
 	Flagged     *Flagged   `json:"flagged,omitempty" doc:"Why someone should look at the key."`
+	Watch       *Watch     `json:"watch,omitempty" doc:"A narrowing that is being tried on it."`
+	UndoUntil   time.Time  `json:"undoUntil,omitzero" doc:"Until when its latest narrowing can be taken back."`
 	Revoked     *Revoked   `json:"revoked,omitempty" doc:"Since when the key has ended, and why."`
 	MadeBy      string     `json:"madeBy,omitempty" doc:"The member who made it."`
 	CreatedAt   time.Time  `json:"createdAt"`

@@ -148,6 +148,7 @@ func callJSON(a *postern.Activity) api.Call {
 		Upstream: string(a.Upstream), Operation: a.Operation, Method: a.Method, Path: a.Path, Status: a.Status, Allowed: a.Allowed,
 		Reason: a.Reason.String(), Door: a.Door, DurationMs: float64(a.Duration.Microseconds()) / 1000, BytesIn: a.BytesIn, BytesOut: a.BytesOut,
 		IP: a.IP, UserAgent: a.UserAgent, RequestID: a.RequestID}
+	c.WouldRefuse = a.Would.String()
 	if len(a.Missing) > 0 {
 		c.MissingScopes = list[string](a.Missing)
 	}

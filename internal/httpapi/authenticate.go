@@ -72,7 +72,7 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, st *state) error 
 		}
 	}
 	limit, within := int64(maxBody), bodyTime
-	if op := st.call.Decision.Operation; op != nil && op.Name == loadCatalog {
+	if op := st.call.Decision.Operation; op != nil && (op.Name == loadCatalog || op.Name == whatIfCatalog) {
 		limit, within = maxDocuments, documentTime
 	}
 	body, err := readBody(w, r, limit, within)

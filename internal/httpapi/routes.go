@@ -9,8 +9,11 @@ import (
 	"postern.dev/postern"
 )
 
-// loadCatalog is the one operation that takes more than maxBody.
-const loadCatalog = "loadCatalog"
+// These operations take a catalog, and so more than maxBody.
+const (
+	loadCatalog   = "loadCatalog"
+	whatIfCatalog = "whatIfCatalog"
+)
 
 // register is the management API.
 func (s *server) register(a huma.API) {
@@ -27,6 +30,8 @@ func (s *server) register(a huma.API) {
 	huma.Register(a, op("POST /v1/service-keys/{id}/rotation/cancel", "cancelRotation", "Void the new secret", write), s.cancelRotation)
 	huma.Register(a, op("POST /v1/service-keys/{id}/revoke", "revokeServiceKey", "End a service key for good", revoke), s.revokeKey)
 	huma.Register(a, op("GET /v1/service-keys/{id}/receipt", "readReceipt", "Ask where the latest change of a service key is in force", read), s.readReceipt)
+
+	s.registerAdvice(a)
 
 	huma.Register(a, op("GET /v1/scopes", "listScopes", "List scopes", postern.PermCatalogRead), s.listScopes)
 	huma.Register(a, op("GET /v1/upstreams", "listUpstreams", "List upstreams", postern.PermCatalogRead), s.listUpstreams)
@@ -71,6 +76,23 @@ func (s *server) register(a huma.API) {
 
 	huma.Register(a, made(op("POST /v1/setup", "setUp", "Make the first account with a set-up link")), s.setUp)
 	huma.Register(a, made(op("POST /v1/invitations/accept", "acceptInvitation", "Accept an invitation")), s.acceptInvitation)
+}
+
+// registerAdvice is what says which access could go, and takes it away.
+func (s *server) registerAdvice(a huma.API) {
+	const write, seen = postern.PermKeysWrite, postern.PermActivityRead
+	const key = "/v1/service-keys/{id}"
+	huma.Register(a, op("GET /v1/advice", "readAdvice", "See what could be better about the account's keys", seen), s.readAdvice)
+	huma.Register(a, op("GET "+key+"/advice", "readKeyAdvice", "See which scopes a key needs, and what could be better about it", seen), s.readKeyAdvice)
+	huma.Register(a, op("POST "+key+"/advice/{kind}/apply", "applyAdvice", "Make the fix of advice on a key", write), s.applyAdvice)
+	huma.Register(a, gone(op("POST "+key+"/advice/{kind}/dismiss", "dismissAdvice", "Put advice on a key aside", write)), s.dismissAdvice)
+	huma.Register(a, op("POST "+key+"/what-if", "whatIf", "Ask which calls a change of a key would have refused", seen), s.whatIf)
+	huma.Register(a, op("POST "+key+"/narrow", "narrowServiceKey", "Take something away from a key, or try that first", write), s.narrowKey)
+	huma.Register(a, op("GET "+key+"/watch", "readWatch", "See what a narrowing that is being tried would have refused", seen), s.readWatched)
+	huma.Register(a, op("POST "+key+"/watch/enforce", "enforceWatch", "Make what is being tried on a key count", write), s.enforceKey)
+	huma.Register(a, op("POST "+key+"/watch/end", "endWatch", "End what is being tried on a key", write), s.unwatchKey)
+	huma.Register(a, op("POST "+key+"/undo", "undoNarrowing", "Take back a key's latest narrowing", write), s.undoKey)
+	huma.Register(a, op("POST /v1/upstreams/{id}/catalog/what-if", whatIfCatalog, "Ask which calls of the account's keys a new catalog would refuse", seen), s.whatIfCatalog)
 }
 
 // op is an operation: a route, its name, what it does in a few words, and the

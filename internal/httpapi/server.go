@@ -9,6 +9,7 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/advice"
 	"postern.dev/postern/internal/auditor"
 	"postern.dev/postern/internal/door"
 	"postern.dev/postern/internal/keyring"
@@ -79,6 +80,7 @@ type server struct {
 	kr       *keyring.Keyring
 	verifier *verify.Verifier
 	activity *activity.Log
+	advice   *advice.Service
 	door     *door.Door
 	log      *slog.Logger
 
@@ -97,6 +99,7 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	s := &server{cfg: cfg, kr: cfg.Keyring, verifier: cfg.Verifier, activity: cfg.Activity, door: cfg.Door, log: cfg.Log,
+		advice:   advice.NewService(cfg.Keyring, cfg.Activity, cfg.Now),
 		lanes:    newLanes(cfg.InFlight),
 		writes:   newThrottle(cfg.WritesPerSecond),
 		endings:  newThrottle(5 * cfg.WritesPerSecond),

@@ -21,6 +21,9 @@ func (s *server) keyJSON(k *postern.ServiceKey) api.ServiceKey {
 	if k.Rate.Calls > 0 {
 		out.RateLimit = &api.RateLimit{Calls: k.Rate.Calls, Seconds: int64(k.Rate.Per / time.Second)}
 	}
+	if out.Watch = watchJSON(k.Watch); k.Undo.Open(k.Revision, now) {
+		out.UndoUntil = k.Undo.Until
+	}
 	if !k.FlaggedAt.IsZero() {
 		out.Flagged = &api.Flagged{At: k.FlaggedAt, Why: k.FlaggedWhy}
 	}

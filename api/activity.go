@@ -4,6 +4,7 @@ import "time"
 
 // Call is what one call did, whether it was allowed or refused.
 type Call struct {
+	Seq           int64     `json:"seq,omitempty" doc:"Its number: of two calls of an account, the one that was written later has the greater."`
 	At            time.Time `json:"at"`
 	KeyID         string    `json:"keyId,omitempty"`
 	Kind          string    `json:"kind,omitempty" doc:"The kind of credential."`

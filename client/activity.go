@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -76,6 +77,38 @@ func (c *Client) EachCall(ctx context.Context, f ActivityQuery) iter.Seq2[api.Ca
 		page, err := c.Activity(ctx, f)
 		return api.Page[api.Call](page), err
 	})
+}
+
+// ExportCalls goes through all activity that passes a query and was written before,
+// in the order of its numbers, in one request. It goes on after the call with a
+// number; 0 begins. Where the connection breaks it ends with an error, and may be
+// called again with the number of the last call that it gave.
+func (c *Client) ExportCalls(ctx context.Context, f ActivityQuery, after int64) iter.Seq2[api.Call, error] {
+	return func(yield func(api.Call, error) bool) {
+		q := f.query()
+		q.text("format", "jsonl")
+		q.number("after", after)
+		r := &request{method: http.MethodGet, path: "/v1/activity/export", query: url.Values(q), header: http.Header{}}
+		var stopped error
+		r.stream = func(body io.Reader) error {
+			for dec := json.NewDecoder(body); ; {
+				var call api.Call
+				switch err := dec.Decode(&call); {
+				case errors.Is(err, io.EOF):
+					return nil
+				case err != nil:
+					return fmt.Errorf("client: GET %s: the connection broke: %w", r.path, err)
+				}
+				if !yield(call, nil) {
+					stopped = context.Canceled
+					return stopped
+				}
+			}
+		}
+		if _, err := c.send(ctx, r, nil); err != nil && stopped == nil {
+			yield(api.Call{}, err)
+		}
+	}
 }
 
 // Follow goes through activity as it happens, oldest first, until ctx ends. It

@@ -101,7 +101,8 @@ type request struct {
 	query        url.Values
 	header       http.Header
 	in, out      any
-	asks         bool // changes nothing, whatever its method
+	asks         bool                  // changes nothing, whatever its method
+	stream       func(io.Reader) error // reads the body of an answer that has no end
 }
 
 // RequestOption sets something of one request.
@@ -192,6 +193,9 @@ func (c *Client) send(ctx context.Context, r *request, body []byte) (after time.
 }
 
 func (c *Client) read(r *request, res *http.Response) (after time.Duration, err error) {
+	if r.stream != nil && res.StatusCode == http.StatusOK {
+		return -1, r.stream(res.Body)
+	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	if err != nil {
 		return -1, fmt.Errorf("client: %s %s: read the answer: %w", r.method, r.path, err)

@@ -17,6 +17,7 @@ var mayImport = []struct{ pkg, imports string }{
 	{"docs", ""},
 	{"docs/examples/notes", ""},
 	{"client", "api"},
+	{"internal/callfile", "api"},
 	{"guard", "api client"},
 	{"internal/testsum", ""},
 	{"internal/scan", "."},
@@ -46,13 +47,13 @@ var mayImport = []struct{ pkg, imports string }{
 	{"internal/door", ". internal/catalog internal/verify"},
 	{"internal/door/identity", ". internal/verify"},
 	{"internal/door/doortest", ". internal/catalog internal/verify internal/door internal/door/identity"},
-	{"internal/httpapi", ". api " + rooms + " internal/door internal/door/identity"},
+	{"internal/httpapi", ". api internal/callfile " + rooms + " internal/door internal/door/identity"},
 	{"internal/extauthz", ". internal/verify internal/door"},
 	{"internal/gateway", ". internal/catalog internal/verify internal/door internal/door/identity"},
 	{"internal/console", ". api " + rooms + " internal/signin internal/door"},
 	{"internal/docsite", "docs"},
 	{"internal/cli/screen", ""},
-	{"internal/cli", ". api client internal/auditlog internal/scan internal/cli/screen"},
+	{"internal/cli", ". api client internal/callfile internal/auditlog internal/scan internal/cli/screen"},
 }
 
 // rooms are the packages from store to workbench.

@@ -11,13 +11,15 @@ import (
 	"postern.dev/postern"
 	"postern.dev/postern/api"
 	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/auditlog"
 	"postern.dev/postern/internal/store"
 )
 
 // maxWait is the longest that one request waits for new activity.
 const maxWait = time.Minute
 
-type listActivityInput struct {
+// CallsFilter narrows activity.
+type CallsFilter struct {
 	Key         string    `query:"key" maxLength:"64" doc:"A key ID."`
 	Generation  int64     `query:"generation" minimum:"1" doc:"One of the key's secrets."`
 	Upstream    string    `query:"upstream" maxLength:"40"`
@@ -36,8 +38,12 @@ type listActivityInput struct {
 	Scope       string    `query:"scope" maxLength:"200" doc:"That let the call through, or that it lacked."`
 	Since       time.Time `query:"since"`
 	Until       time.Time `query:"until"`
-	Follow      bool      `query:"follow" doc:"Waits for what happens from now on, or from after the cursor, oldest first."`
-	Wait        string    `query:"wait" maxLength:"20" example:"25s" doc:"How long to wait where activity is followed: 25s unless said, at most 1m."`
+}
+
+type listActivityInput struct {
+	CallsFilter
+	Follow bool   `query:"follow" doc:"Waits for what happens from now on, or from after the cursor, oldest first."`
+	Wait   string `query:"wait" maxLength:"20" example:"25s" doc:"How long to wait where activity is followed: 25s unless said, at most 1m."`
 	Paging
 }
 
@@ -86,8 +92,18 @@ var errStopping = errors.New("the server is stopping")
 // follow waits for activity, and no longer than the server runs: then the answer
 // is an empty page, from whose cursor the next server goes on.
 func (s *server) follow(ctx context.Context, f activity.Filter, at activity.Cursor, wait time.Duration) ([]postern.Activity, activity.Cursor, error) {
+	ctx, cancel := s.untilStopping(ctx)
+	defer cancel()
+	calls, next, err := s.activity.Tail(ctx, f, at, wait)
+	if err != nil && context.Cause(ctx) == errStopping {
+		return nil, next, nil
+	}
+	return calls, next, err
+}
+
+// untilStopping is a context that ends with another one, and when the server begins to end.
+func (s *server) untilStopping(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	go func() {
 		select {
 		case <-s.cfg.Stopping:
@@ -95,11 +111,7 @@ func (s *server) follow(ctx context.Context, f activity.Filter, at activity.Curs
 		case <-ctx.Done():
 		}
 	}()
-	calls, next, err := s.activity.Tail(ctx, f, at, wait)
-	if err != nil && context.Cause(ctx) == errStopping {
-		return nil, next, nil
-	}
-	return calls, next, err
+	return ctx, func() { cancel(nil) }
 }
 
 func (in *listActivityInput) wait() (time.Duration, error) {
@@ -113,7 +125,7 @@ func (in *listActivityInput) wait() (time.Duration, error) {
 	return d, nil
 }
 
-func (in *listActivityInput) filter(a postern.AccountID) (activity.Filter, error) {
+func (in *CallsFilter) filter(a postern.AccountID) (activity.Filter, error) {
 	f := activity.Filter{Account: a, Key: postern.KeyID(in.Key), Generation: in.Generation, Upstream: postern.UpstreamID(in.Upstream),
 		Operation: in.Operation, Method: in.Method, Status: in.Status, StatusClass: in.StatusClass, Door: in.Door, NotDoor: in.NotDoor, IP: in.IP,
 		UserAgent: in.UserAgent, PathPrefix: in.PathPrefix, RequestID: in.RequestID, Scope: postern.Scope(in.Scope), Since: in.Since.UTC(), Until: in.Until.UTC()}
@@ -144,7 +156,7 @@ func (in *listActivityInput) filter(a postern.AccountID) (activity.Filter, error
 }
 
 func callJSON(a *postern.Activity) api.Call {
-	c := api.Call{At: a.At, KeyID: string(a.KeyID), Kind: a.Kind.String(), Generation: a.Generation, MemberID: string(a.MemberID),
+	c := api.Call{Seq: a.Seq, At: a.At, KeyID: string(a.KeyID), Kind: a.Kind.String(), Generation: a.Generation, MemberID: string(a.MemberID),
 		Upstream: string(a.Upstream), Operation: a.Operation, Method: a.Method, Path: a.Path, Status: a.Status, Allowed: a.Allowed,
 		Reason: a.Reason.String(), Door: a.Door, DurationMs: float64(a.Duration.Microseconds()) / 1000, BytesIn: a.BytesIn, BytesOut: a.BytesOut,
 		IP: a.IP, UserAgent: a.UserAgent, RequestID: a.RequestID}
@@ -190,29 +202,13 @@ func (s *server) listAudit(ctx context.Context, in *listAuditInput) (*auditOutpu
 	}
 	out := &auditOutput{api.Page[api.AuditEntry]{Items: []api.AuditEntry{}}}
 	for i := range rows[:min(in.n(), len(rows))] {
-		if in.Actor != "" && byOperator(&rows[i]) {
+		if in.Actor != "" && auditlog.ByOperator(&rows[i]) {
 			continue // found by an id that its account isn't told
 		}
-		out.Body.Items = append(out.Body.Items, auditJSON(&rows[i]))
+		out.Body.Items = append(out.Body.Items, auditlog.Told(&rows[i]))
 	}
 	if len(rows) > in.n() {
 		out.Body.NextCursor = writeCursor(listAudit, strconv.FormatInt(rows[in.n()-1].Seq, 10))
 	}
 	return out, nil
-}
-
-// byOperator reports whether someone of another account made a change: only the
-// operator's members can. The account sees that they did, and not which of them.
-func byOperator(e *postern.AuditEntry) bool {
-	return e.Actor.AccountID != "" && e.Actor.AccountID != e.AccountID
-}
-
-func auditJSON(e *postern.AuditEntry) api.AuditEntry {
-	a := &e.Actor
-	actor := api.AuditActor{MemberID: string(a.MemberID), KeyID: string(a.KeyID), System: a.System, IP: a.IP, UserAgent: a.UserAgent, RequestID: a.RequestID}
-	if byOperator(e) {
-		actor = api.AuditActor{System: "operator"}
-	}
-	return api.AuditEntry{Seq: e.Seq, At: e.At, Actor: actor, Action: e.Action, Object: e.Object, Name: e.Name, Result: e.Result,
-		Reason: e.Reason, Before: e.Before, After: e.After}
 }

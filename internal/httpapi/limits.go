@@ -35,6 +35,8 @@ func (l *lanes) lane(r *http.Request) chan struct{} {
 	switch {
 	case isEnding(r):
 		return l.urgent
+	case r.URL.Path == "/v1/activity/export":
+		return l.waiting
 	case r.URL.Path == "/v1/activity" && r.URL.Query().Has("follow"):
 		return l.waiting
 	case r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || r.URL.Path == "/metrics":

@@ -66,6 +66,7 @@ func (s *server) register(a huma.API) {
 	huma.Register(a, op("PATCH /v1/accounts/{id}", "editAnyAccount", "Change or suspend an account", postern.PermAccountsWrite), s.editAnyAccount)
 
 	huma.Register(a, op("GET /v1/activity", "listActivity", "See what credentials did", postern.PermActivityRead), s.listActivity)
+	huma.Register(a, callStream(op("GET /v1/activity/export", "exportActivity", "Download what credentials did", postern.PermActivityRead), exportWords), s.exportActivity)
 	huma.Register(a, op("GET /v1/tripwires", "listTripwires", "See which tripwires were touched", postern.PermActivityRead), s.listTripwires)
 	huma.Register(a, op("GET /v1/audit", "listAudit", "Read the audit log", postern.PermAuditRead), s.listAudit)
 

@@ -88,7 +88,8 @@ type server struct {
 	lanes    lanes
 	writes   *throttle // changes, by actor
 	endings  *throttle // of them those that end keys
-	failures *throttle // refused credentials, by address
+	failures *throttle     // refused credentials, by address
+	exports  chan struct{} // a place for each export that runs
 	metrics  *metrics
 	ready    readiness
 }
@@ -101,6 +102,7 @@ func New(cfg Config) (http.Handler, error) {
 	s := &server{cfg: cfg, kr: cfg.Keyring, verifier: cfg.Verifier, activity: cfg.Activity, door: cfg.Door, log: cfg.Log,
 		advice:   advice.NewService(cfg.Keyring, cfg.Activity, cfg.Now),
 		lanes:    newLanes(cfg.InFlight),
+		exports:  make(chan struct{}, exportsAtOnce),
 		writes:   newThrottle(cfg.WritesPerSecond),
 		endings:  newThrottle(5 * cfg.WritesPerSecond),
 		failures: newThrottle(cfg.FailuresPerSecond)}

@@ -27,6 +27,12 @@ export function times(root = document) {
 }
 times();
 
+// On a small screen the tabs are wider than it: the current one comes into sight.
+for (const tab of $$('.tabs > [aria-current="page"]')) {
+  const bar = tab.parentElement;
+  if (bar.scrollWidth > bar.clientWidth) bar.scrollLeft = tab.offsetLeft - bar.offsetLeft - (bar.clientWidth - tab.offsetWidth) / 2;
+}
+
 // Theme: without a new page.
 for (const f of $$('[data-theme-form]')) {
   f.addEventListener('submit', (e) => {

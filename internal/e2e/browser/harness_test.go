@@ -134,7 +134,7 @@ type server struct {
 }
 
 // launch runs a server over an empty directory; fill puts records into it before it answers.
-func launch(name string, fill func(context.Context, *node.Node) error) (*server, error) {
+func launch(name string, fill func(context.Context, *node.Node) error, change ...func(*node.Config)) (*server, error) {
 	s := &server{dir: filepath.Join(shared.dir, name), log: &logBuffer{}}
 	admin, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -147,8 +147,12 @@ func launch(name string, fill func(context.Context, *node.Node) error) (*server,
 	s.url = fmt.Sprintf("http://localhost:%d", admin.Addr().(*net.TCPAddr).Port)
 	s.gateway = "http://" + gateway.Addr().String()
 	ctx, stop := context.WithCancel(context.Background())
-	s.node, err = node.Open(ctx, node.Config{Data: s.dir, PublicURL: s.url, GatewayURL: s.gateway, CRM: true, Version: "test",
-		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	cfg := node.Config{Data: s.dir, PublicURL: s.url, GatewayURL: s.gateway, CRM: true, Version: "test",
+		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	for _, c := range change {
+		c(&cfg)
+	}
+	s.node, err = node.Open(ctx, cfg)
 	if err != nil {
 		stop()
 		return nil, err

@@ -2,9 +2,7 @@ package browser
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -16,14 +14,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
-)
-
-var (
-	shots = flag.String("shots", "", "a folder to put pictures of every page in: desktop and phone, light and dark")
-	small = flag.String("small", "", "a folder to put the small pictures of the documentation in")
 )
 
 func read(t testing.TB, r io.Reader) []byte {
@@ -41,22 +32,27 @@ var axe = sync.OnceValues(func() (string, error) {
 	return string(b), err
 })
 
-// axeAll is every rule of WCAG 2.0 to 2.2, A and AA, and of best practice; axeColours
-// are those that depend on the theme.
+// axeRun holds what is shown, or what a selector finds of it, against rules: every one of
+// WCAG 2.0 to 2.2, A and AA, and of best practice, or only those about colours.
+const axeRun = `(async (within, rules) => (await axe.run(within ? { include: [...document.querySelectorAll(within)] } : document, { resultTypes: ['violations'], preload: false, ...rules }))
+	.violations.map((v) => v.id + ': ' + v.nodes.slice(0, 4).map((n) => n.target.join(' ') + ' ' + n.html.slice(0, 140) + ' [' + n.failureSummary.replace(/\s+/g, ' ').slice(0, 220) + ']').join(' | ')))`
+
 const (
-	axeAll     = `runOnly: { type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa', 'best-practice'] }, rules: { 'target-size': { enabled: true } }`
-	axeColours = `runOnly: { type: 'rule', values: ['color-contrast', 'link-in-text-block'] }`
-	axeRun     = `axe.run(document, { resultTypes: ['violations'], %s })
-	.then((r) => r.violations.map((v) => v.id + ': ' + v.nodes.slice(0, 4).map((n) => n.target.join(' ') + ' ' + n.html.slice(0, 140) + ' [' + n.failureSummary.replace(/\s+/g, ' ').slice(0, 220) + ']').join(' | ')))`
+	everyRule = `{ runOnly: { type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa', 'best-practice'] }, rules: { 'target-size': { enabled: true } } }`
+	// colourRules are those that a theme bears on. TestThemeIsColours holds that it changes
+	// nothing else, so the others would find in the dark what they found in the light.
+	colourRules = `{ runOnly: { type: 'rule', values: ['color-contrast', 'link-in-text-block'] } }`
 )
 
 // accessible checks what is shown now with axe.
-func (b *tab) accessible(state string) { b.audit(state, axeAll) }
+func (b *tab) accessible(state string) {
+	b.t.Helper()
+	b.needAxe()
+	b.audit(state, axeRun+`('', `+everyRule+`)`)
+}
 
-// colours checks only what a theme changes.
-func (b *tab) colours(state string) { b.audit(state, axeColours) }
-
-func (b *tab) audit(state, options string) {
+// needAxe puts axe into the page that is shown.
+func (b *tab) needAxe() {
 	b.t.Helper()
 	src, err := axe()
 	if err != nil {
@@ -66,30 +62,54 @@ func (b *tab) audit(state, options string) {
 	if b.js(`typeof axe === 'object'`, &there); !there {
 		b.js(src, nil)
 	}
+}
+
+// audit runs a script that gives what is wrong.
+func (b *tab) audit(state, script string) {
+	b.t.Helper()
 	var found []string
-	b.js(fmt.Sprintf(axeRun, options), &found)
+	b.js(script, &found)
 	for _, f := range found {
-		b.t.Errorf("%s: axe: %s", state, f)
+		b.t.Errorf("%s: %s", state, f)
 	}
 }
 
-// eachLook runs a check in both themes and on both screens.
-func (b *tab) eachLook(check func(look string)) {
-	b.t.Helper()
-	for _, s := range []size{desktop, phone} {
-		b.resize(s)
-		for _, theme := range []string{"light", "dark"} {
-			b.theme(theme)
-			check(s.name + " " + theme)
-		}
+// inBoth runs a script that gives what is wrong in the light theme and in the dark one.
+const inBoth = `(async (check) => {
+	const out = [];
+	for (const theme of ['dark', 'light']) {
+		document.documentElement.dataset.theme = theme;
+		out.push(...(await check(theme)).map((f) => theme + ': ' + f));
 	}
-	b.resize(desktop)
-	b.theme("light")
-}
+	return out;
+})`
 
 // wide says what makes a page wider than the window.
-const wide = `(() => { const w = document.documentElement.clientWidth; if (document.documentElement.scrollWidth <= w) return '';
-	return [...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > w + 1).slice(0, 3).map((e) => e.tagName + '.' + e.className).join(', ') || 'something'; })()`
+const wide = `(() => { const w = document.documentElement.clientWidth; if (document.documentElement.scrollWidth <= w) return [];
+	return ['wider than the window: ' + ([...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > w + 1).slice(0, 3).map((e) => e.tagName + '.' + e.className).join(', ') || 'something')]; })`
+
+// thin takes out of a page what is there again and again: of neighbours that are made
+// alike, down to their last child, three stay. What a rule finds in one row of thousands it
+// finds in these, and it looks at each element of a page.
+const thin = `(() => {
+	const own = /^(id|name|value|href|title|for|action|style|datetime|data-.*|aria-(label|describedby|labelledby|controls)|d|x|y|width|height|points|transform)$/;
+	const shapes = new Map();
+	const shape = (e) => {
+		let s = e.tagName + (e.textContent ? '' : '-');
+		for (const a of e.attributes) s += own.test(a.name) ? ' ' + a.name : ' ' + a.name + '=' + a.value;
+		for (const c of e.children) s += '(' + shape(c) + ')';
+		return s;
+	};
+	for (const parent of document.querySelectorAll('main, main *')) {
+		if (parent.children.length < 6 || !parent.isConnected || parent.closest('svg')) continue;
+		const seen = new Map();
+		for (const c of [...parent.children]) {
+			const s = shape(c), n = (seen.get(s) ?? 0) + 1;
+			seen.set(s, n);
+			if (n > 3) c.remove();
+		}
+	}
+})()`
 
 // budget is what a page's first load may take (console.md section 11).
 const (
@@ -193,19 +213,15 @@ func (s *states) first(name string) bool {
 // check holds the page that is shown against all that holds for every page.
 func (b *tab) check(seen *states) {
 	b.t.Helper()
-	b.eachLook(func(look string) {
-		if by := b.str(wide); by != "" {
-			b.t.Errorf("%s: wider than the window: %s", look, by)
-		}
-		if strings.HasSuffix(look, "light") {
-			b.accessible(look)
-		} else {
-			b.colours(look)
-		}
-	})
 	b.openedStates(seen)
 	if blocked := b.str(`blocked.join('; ')`); blocked != "" {
 		b.t.Errorf("the policy blocked %s", blocked)
+	}
+	b.needAxe()
+	b.js(thin, nil)
+	for _, s := range []size{desktop, phone} {
+		b.resize(s)
+		b.audit(s.name, inBoth+`((theme) => `+axeRun+`('', theme === 'dark' ? `+colourRules+` : `+everyRule+`))`)
 	}
 }
 
@@ -231,10 +247,16 @@ func (b *tab) measure(p place) (out load) {
 		b.resize(s)
 		b.open(p.path)
 		// Two frames later what moves has moved.
-		b.js(`new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))`, nil)
-		var shift float64
-		if b.js(`shifted`, &shift); shift > maxShift {
-			b.t.Errorf("%s: the layout shifts by %.3f, want at most %.2f", s.name, shift, maxShift)
+		var got struct {
+			Shift float64
+			Wide  []string
+		}
+		b.js(`new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))).then(() => ({ Shift: shifted, Wide: `+wide+`() }))`, &got)
+		if got.Shift > maxShift {
+			b.t.Errorf("%s: the layout shifts by %.3f, want at most %.2f", s.name, got.Shift, maxShift)
+		}
+		for _, w := range got.Wide {
+			b.t.Errorf("%s: %s", s.name, w)
 		}
 	}
 	b.mu.Lock()
@@ -263,39 +285,30 @@ func (b *tab) measure(p place) (out load) {
 	return out
 }
 
-// openedStates checks a page with its dialogs, menus and drawer open, those of the
-// layout once.
+// openedStates checks the dialogs, menus and drawer of a page while they are open, in
+// both themes on both screens, those of the layout once.
 func (b *tab) openedStates(seen *states) {
 	b.t.Helper()
 	var dialogs []string
 	b.js(`[...document.querySelectorAll('dialog[id]')].map((d) => d.id)`, &dialogs)
-	open := func(name, show, hide string) {
-		for _, look := range []struct {
-			s     size
-			theme string
-		}{{desktop, "light"}, {phone, "dark"}} {
-			b.resize(look.s)
-			b.theme(look.theme)
-			b.js(show, nil)
-			if by := b.str(wide); by != "" {
-				b.t.Errorf("%s open on %s: wider than the window: %s", name, look.s.name, by)
-			}
-			b.accessible(name + " open on " + look.s.name + " " + look.theme)
-			b.js(hide, nil)
+	open := func(name, within, show, hide string) {
+		b.needAxe()
+		for _, s := range []size{desktop, phone} {
+			b.resize(s)
+			b.audit(name+" open on "+s.name, fmt.Sprintf(`(async () => { %s; const out = await %s(async () => [...%s(), ...await %s(%q, %s)]); %s; return out; })()`, show, inBoth, wide, axeRun, within, everyRule, hide))
 		}
 		b.resize(desktop)
-		b.theme("light")
 	}
 	for _, id := range dialogs {
 		if seen.first(id) {
-			open("dialog "+id, fmt.Sprintf(`document.getElementById(%q).showModal()`, id), fmt.Sprintf(`document.getElementById(%q).close()`, id))
+			open("dialog "+id, "#"+id, fmt.Sprintf(`document.getElementById(%q).showModal()`, id), fmt.Sprintf(`document.getElementById(%q).close()`, id))
 		}
 	}
 	for _, menu := range []string{"header details.menu", "main details.menu", "main details:not(.menu)"} {
 		var here string
 		b.js(fmt.Sprintf(`(() => { const e = document.querySelector(%q); return e && e.checkVisibility() ? e.className + e.innerText.replace(/[0-9]+/g, '').slice(0, 40) : ''; })()`, menu), &here)
 		if here != "" && seen.first(menu+here) {
-			open(menu, fmt.Sprintf(`for (const d of document.querySelectorAll(%q)) { d.open = true; if (d.matches('.menu')) break; }`, menu),
+			open(menu, menu+"[open]", fmt.Sprintf(`for (const d of document.querySelectorAll(%q)) { d.open = true; if (d.matches('.menu')) break; }`, menu),
 				fmt.Sprintf(`for (const d of document.querySelectorAll(%q)) d.open = false`, menu))
 		}
 	}
@@ -303,10 +316,8 @@ func (b *tab) openedStates(seen *states) {
 		b.resize(phone)
 		b.click("[data-nav-open]")
 		b.until(`document.body.classList.contains('nav-open')`)
-		for _, theme := range []string{"light", "dark"} {
-			b.theme(theme)
-			b.accessible("drawer open " + theme)
-		}
+		b.needAxe()
+		b.audit("drawer open", inBoth+`(() => `+axeRun+`('', `+everyRule+`))`)
 		if b.str(`document.querySelector('.body').inert`) != "true" {
 			b.t.Error("the page behind the open drawer can be reached")
 		}
@@ -340,50 +351,27 @@ func validate(t *testing.T, docs []document) {
 	}
 }
 
-// TestShots takes pictures of every page in every look: -shots says where to.
-func TestShots(t *testing.T) {
-	if *shots == "" {
-		return
+// A theme changes colours and nothing else: all that the sheets say of it is a scheme of
+// colours, from which light-dark() takes its pick.
+func TestThemeIsColours(t *testing.T) {
+	files, err := filepath.Glob("../../console/assets/css/*.css")
+	if err != nil || len(files) < 10 {
+		t.Fatal(files, err)
 	}
-	if err := os.MkdirAll(*shots, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	w := &walker{office(t), t, map[string]*tab{}}
-	for _, p := range w.d.places(t) {
-		b := w.at(t, p)
-		b.open(p.path)
-		b.js(`document.fonts.ready`, nil)
-		b.eachLook(func(look string) {
-			var png []byte
-			b.do(chromedp.FullScreenshot(&png, 100))
-			if err := os.WriteFile(filepath.Join(*shots, p.name+"-"+strings.ReplaceAll(look, " ", "-")+".png"), png, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		})
-	}
-}
-
-// TestSmallShots takes the pictures that the documentation shows: -small says where to.
-func TestSmallShots(t *testing.T) {
-	if *small == "" {
-		return
-	}
-	w := &walker{office(t), t, map[string]*tab{}}
-	theme := map[string]string{"keys": "light", "create-scopes": "light", "rotate-watch": "dark", "call": "light"}
-	for _, p := range w.d.places(t) {
-		if theme[p.name] == "" {
-			continue
+	themes := 0
+	for _, f := range files {
+		css, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
 		}
-		b := w.at(t, p)
-		b.open(p.path)
-		b.theme(theme[p.name])
-		b.do(chromedp.ActionFunc(func(ctx context.Context) error {
-			webp, err := page.CaptureScreenshot().WithFormat(page.CaptureScreenshotFormatWebp).WithQuality(80).
-				WithClip(&page.Viewport{Width: float64(desktop.w), Height: float64(desktop.h), Scale: 900 / float64(desktop.w)}).Do(ctx)
-			if err != nil {
-				return err
+		for _, m := range regexp.MustCompile(`([^{}]*(?:data-theme|prefers-color-scheme)[^{}]*)\{([^{}]*)`).FindAllStringSubmatch(string(css), -1) {
+			themes++
+			if !regexp.MustCompile(`^\s*color-scheme: (light|dark);?\s*$`).MatchString(m[2]) {
+				t.Errorf("%s: a theme changes more than colours: %s{%s}", filepath.Base(f), strings.TrimSpace(m[1]), m[2])
 			}
-			return os.WriteFile(filepath.Join(*small, p.name+".webp"), webp, 0o644)
-		}))
+		}
+	}
+	if themes < 2 {
+		t.Errorf("%d themes were found", themes)
 	}
 }

@@ -48,7 +48,7 @@ var createUses = []createUseFor{
 var createFields = map[int][]string{
 	1: {"name", "use", "note"},
 	2: {"scope", "picked"},
-	3: {"expires", "expiresOn", "where", "networks", "notBefore", "calls", "per"},
+	3: {"expires", "expiresOn", "where", "networks", "notBefore", "calls", "per", "canary"},
 }
 
 // createView is a step of making a key.

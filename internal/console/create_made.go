@@ -58,7 +58,7 @@ func (c *Console) createKey(v *visit) error {
 
 // newKeyOf reads the form of the last step.
 func (v *visit) newKeyOf(f *form, l lifeOf, draft string) keyring.NewKey {
-	in := keyring.NewKey{Name: f.Get("name"), Description: f.Get("note")}
+	in := keyring.NewKey{Name: f.Get("name"), Description: f.Get("note"), Canary: f.Has("canary", "on")}
 	for _, s := range f.Values["scope"] {
 		in.Scopes = append(in.Scopes, postern.Scope(s))
 	}

@@ -136,7 +136,8 @@ type keyView struct {
 	Connect  connectPart
 	Refused  bool // the activity tab shows only what was refused
 	Rate     string
-	Starts   bool // it starts in the future
+	Trips    []tripRow // tripwires that were touched lately
+	Starts   bool      // it starts in the future
 }
 
 // keyTabNames are the tabs of a key's page.
@@ -289,6 +290,9 @@ func (c *Console) overview(v *visit, s *keySnap, view *keyView) error {
 		}
 	}
 	if view.Undo, err = c.undoable(v, k); err != nil {
+		return err
+	}
+	if view.Trips, err = c.trips(v, k.ID); err != nil {
 		return err
 	}
 	view.Access, err = c.access(v, s, k)

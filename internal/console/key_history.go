@@ -80,6 +80,16 @@ func historyWords(e *postern.AuditEntry) string {
 		return "Created"
 	case "service_key.rotate":
 		return join("Rotated, new secret", ends(e.After))
+	case "service_key.rotation.ask":
+		return "Old secret still used at its deadline: held"
+	case "tripwire.retired_secret":
+		return "Tripwire: a secret that has ended was presented"
+	case "tripwire.far_networks":
+		return "Tripwire: used from two far networks at once"
+	case "tripwire.canary":
+		return "Tripwire: this canary was used"
+	case "tripwire.refusals":
+		return "Tripwire: a burst of refused calls"
 	case "service_key.rotation.finish":
 		return join("Old secret", cmp.Or(previous(e.Before), previous(e.After)), "ended early")
 	case "service_key.rotation.cancel":

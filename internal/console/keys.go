@@ -383,17 +383,20 @@ func (c *Console) decisions(v *visit, s *keySnap, all []*keyRow) (out []decision
 			rows = append(rows, r)
 		}
 	}
+	k := func(r *keyRow) postern.RotationPlan { return s.plans[r.Key.ID] }
 	worst := func(r *keyRow) (rank int, within int64) {
 		h := s.hour[r.Key.ID]
 		switch r.State.Rank {
 		case rankFailing:
 			return 0, -h.Refused * 1000 / h.Calls
+		case rankHeld:
+			return 1, int64(postern.ToMicros(k(r).Latest))
 		case rankExpires:
-			return 1, int64(postern.ToMicros(r.Key.ExpiresAt))
+			return 2, int64(postern.ToMicros(r.Key.ExpiresAt))
 		case rankUnused:
-			return 2, int64(postern.ToMicros(cmp.Or(r.Used, r.Key.CreatedAt)))
+			return 3, int64(postern.ToMicros(cmp.Or(r.Used, r.Key.CreatedAt)))
 		}
-		return 3, int64(postern.ToMicros(r.Key.FlaggedAt))
+		return 4, int64(postern.ToMicros(r.Key.FlaggedAt))
 	}
 	slices.SortFunc(rows, func(a, b *keyRow) int {
 		ra, wa := worst(a)
@@ -432,6 +435,12 @@ func (c *Console) decide(v *visit, s *keySnap, r *keyRow) (decision, error) {
 			why += " " + refusedWords(&calls[0])
 		}
 		d.Why = template.HTML(why)
+	case rankHeld:
+		d.Hot, d.Icon, d.Button, d.Link = true, "rotate", "Let it go on or end it", v.keyLink(k.ID)
+		if v.c.known["GET /keys/{id}"] {
+			d.Link += "/rotate"
+		}
+		d.Why = template.HTML("is past the deadline of its rotation, and something still uses the old secret. It stops on " + e(s.plans[k.ID].Latest.In(v.zone).Format("2 January")) + " at the latest.")
 	case rankExpires:
 		d.Icon, d.Button = "clock", "Extend or replace"
 		d.Why = template.HTML("stops working on " + e(lastMoment(k.ExpiresAt, v.zone).Format("2 January")) + ". " + callsWords(r.Calls))

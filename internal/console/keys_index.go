@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -56,6 +57,7 @@ type keySnap struct {
 	hour    map[postern.KeyID]activity.KeyCalls
 	scopes  map[postern.Scope]*postern.ScopeInfo
 	policy  postern.Policy
+	plans   map[postern.KeyID]postern.RotationPlan // of rotations that don't simply end at their deadline
 }
 
 // snapshot gives the keys of an account as they are. Whoever calls it has checked
@@ -72,7 +74,11 @@ func (c *Console) snapshot(ctx context.Context, account postern.AccountID) (*key
 	if err != nil {
 		return nil, err
 	}
-	if changed || l.snap != nil && (l.snap.policy.Revision != policy.Revision || l.snap.policy.Altered != policy.Altered) {
+	plans, err := c.rotationPlans(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	if changed || l.snap != nil && (!maps.Equal(plans, l.snap.plans) || l.snap.policy.Revision != policy.Revision || l.snap.policy.Altered != policy.Altered) {
 		l.snap = nil
 	}
 	if l.snap != nil && time.Since(l.usesAt) < c.cfg.Refresh {
@@ -89,7 +95,7 @@ func (c *Console) snapshot(ctx context.Context, account postern.AccountID) (*key
 		}
 		l.usesAt = time.Now()
 	}
-	s := &keySnap{policy: policy, Checked: c.now(), uses: l.uses, hour: l.hour, scopes: l.scopes, keys: make([]*postern.ServiceKey, 0, len(l.keys))}
+	s := &keySnap{policy: policy, plans: plans, Checked: c.now(), uses: l.uses, hour: l.hour, scopes: l.scopes, keys: make([]*postern.ServiceKey, 0, len(l.keys))}
 	for _, k := range l.keys {
 		s.keys = append(s.keys, k)
 	}
@@ -237,6 +243,7 @@ type keyState struct {
 // The ranks of states, from the worst.
 const (
 	rankFailing = iota
+	rankHeld    // an old secret past its deadline
 	rankExpires
 	rankUnused
 	rankRotating
@@ -265,6 +272,9 @@ func (s *keySnap) state(k *postern.ServiceKey, now time.Time, zone *time.Locatio
 	// A paused key refuses all and is not used, as its admin wants: that is no news.
 	if plain != postern.StatePaused && h.Calls >= failingCalls && h.Refused*100 >= failingShare*h.Calls {
 		return keyState{Rank: rankFailing, Kind: "bad", Words: "Failing", Detail: fmt.Sprintf("%d%% refused in the last hour", h.Refused*100/h.Calls)}
+	}
+	if p, ok := s.held(k, now); ok {
+		return keyState{Rank: rankHeld, Kind: "warn", Words: "Rotating", Detail: "old secret held until " + p.Latest.In(zone).Format("2 Jan")}
 	}
 	if !k.ExpiresAt.IsZero() && k.ExpiresAt.Sub(now) <= expiresSoon {
 		words := "Expires today"

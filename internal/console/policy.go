@@ -57,7 +57,8 @@ type flagRow struct {
 	Refused  bool // it would not be allowed to be made like this today
 }
 
-var policyFields = []string{"requireExpiry", "longestLife", "writeNetworks", "remindExpiry", "remindAge", "idleAfter", "revision"}
+var policyFields = []string{"requireExpiry", "longestLife", "writeNetworks", "remindExpiry", "remindAge", "idleAfter", "revision",
+	"tripRetired", "tripFar", "tripCanary", "tripRefused", "farMinutes", "farFleet", "farLearnHours", "refusedCalls", "refusedMinutes", "refusedPercent"}
 
 func formOfPolicy(p *postern.Policy) *form {
 	days := make([]string, len(p.RemindExpiry))
@@ -72,6 +73,7 @@ func formOfPolicy(p *postern.Policy) *form {
 	}
 	f := newForm("longestLife", number(p.LongestLife), "remindExpiry", strings.Join(days, ", "), "remindAge", number(p.RemindAge),
 		"idleAfter", number(p.IdleAfter), "revision", strconv.FormatInt(p.Revision, 10))
+	tripwireForm(f, &p.Tripwires)
 	if p.RequireExpiry {
 		f.Values.Set("requireExpiry", "on")
 	}
@@ -94,7 +96,7 @@ func policyOf(f *form) (p postern.Policy) {
 	}
 	f.decode(&sent)
 	p = postern.Policy{RequireExpiry: sent.RequireExpiry, LongestLife: sent.LongestLife, WriteNetworks: sent.WriteNetworks,
-		RemindAge: sent.RemindAge, IdleAfter: sent.IdleAfter, Revision: sent.Revision}
+		RemindAge: sent.RemindAge, IdleAfter: sent.IdleAfter, Revision: sent.Revision, Tripwires: tripwiresOf(f)}
 	for word := range strings.FieldsFuncSeq(sent.RemindExpiry, func(r rune) bool { return r == ',' || r == ' ' || r == ';' }) {
 		n, err := strconv.Atoi(word)
 		if err != nil {

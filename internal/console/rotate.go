@@ -258,7 +258,7 @@ func (c *Console) askRotate(v *visit) error {
 	if v.query("why") == "exposed" {
 		why = "exposed"
 	}
-	view, err := c.rotatePage(v, s, h, newForm("why", why, "grace", "7", "days", "14"))
+	view, err := c.rotatePage(v, s, h, newForm("why", why, "grace", "7", "days", "14", "ends", string(postern.EndAtDeadline), "idle", "24"))
 	if err != nil {
 		return err
 	}
@@ -299,7 +299,7 @@ func (c *Console) rotate(v *visit) error {
 	}
 	status := http.StatusUnprocessableEntity
 	if f.OK() {
-		made, err := c.kr.RotateKey(v.r.Context(), v.by, h.K.ID, keyring.Rotation{Grace: grace, IfRevision: revisionOf(f)})
+		made, err := c.kr.RotateKey(v.r.Context(), v.by, h.K.ID, f.plan(keyring.Rotation{Grace: grace, IfRevision: revisionOf(f)}))
 		if err == nil {
 			return c.showMade(v, h, made, exposed)
 		}
@@ -375,11 +375,17 @@ type rotationView struct {
 	Others  int     // beyond the first
 	Moved   []place // who uses the new one already, and would fail after a cancel
 	Until   time.Time
+	Held    bool // it can be put off as often as needed, up to Until
 	Longest int
 }
 
 func (c *Console) rotationPage(v *visit, h keyHead, act string) (*rotationView, error) {
 	view := &rotationView{keyHead: h, Act: act, Until: h.K.Previous.EndsAt, Longest: int(keyring.MaxExtension / (24 * time.Hour))}
+	plan, err := c.kr.Rotation(v.r.Context(), v.by, h.K.ID)
+	if err != nil {
+		return nil, err
+	}
+	view.Held = plan != nil && plan.Ends == postern.EndHold
 	places, err := c.placesOf(v, &h.K, true)
 	if err != nil {
 		return nil, err
@@ -453,6 +459,10 @@ func (c *Console) keepLonger(v *visit) error {
 	})
 	if h == nil {
 		return err
+	}
+	plan, err := c.kr.Rotation(v.r.Context(), v.by, h.K.ID)
+	if err == nil && plan != nil && plan.Ends == postern.EndHold {
+		return v.done(h.Link("rotate"), "The old secret goes on. You are asked again on "+longTime(plan.Deadline, v.zone)+" if it is still used.")
 	}
 	return v.done(h.Link("rotate"), "The old secret now works until "+longTime(made.Key.Previous.EndsAt, v.zone)+".")
 }

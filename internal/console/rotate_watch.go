@@ -26,6 +26,8 @@ type watchView struct {
 	Moved    int
 	Quiet    bool   // 24 hours without a call of the old one
 	Longer   bool   // it may still be kept longer
+	Asks     bool   // its deadline has come, and it is held until someone decides
+	Plan     string // how it ends, where not at its deadline
 	Early    int64  // calls with the old secret in the hour of the change, before it
 	Span     string // of the numbers beside the chart
 	Chart    chart
@@ -139,7 +141,16 @@ func (c *Console) watch(v *visit, h keyHead) (*watchView, error) {
 			view.Calls[i].Clock = callClock(view.Calls[i].At, v.now, v.zone)
 		}
 	}
+	plan, err := c.kr.Rotation(ctx, v.by, k.ID)
+	if err != nil {
+		return nil, err
+	}
+	held := view.planned(plan, v)
 	extended, err := c.kr.RotationExtended(ctx, v.by, k.ID)
+	if held {
+		view.Longer = err == nil && view.Can && plan.Deadline.Before(k.Previous.EndsAt)
+		return view, err
+	}
 	view.Longer = err == nil && !extended && view.Can && (k.ExpiresAt.IsZero() || k.ExpiresAt.After(k.Previous.EndsAt))
 	return view, err
 }

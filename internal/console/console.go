@@ -12,6 +12,7 @@ import (
 	"postern.dev/postern/internal/auditor"
 	"postern.dev/postern/internal/door"
 	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/leaks"
 	"postern.dev/postern/internal/signin"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/verify"
@@ -26,6 +27,9 @@ type Config struct {
 	Signin   *signin.Service
 	Auditor  *auditor.Auditor
 	Door     *door.Door // tells who calls: address, request number
+
+	// Leaks takes in secrets that were found; nil: the page for finders isn't there.
+	Leaks *leaks.Intake
 
 	PublicURL  string // where people reach the console; with https its cookies are Secure
 	GatewayURL string // where integrations reach the gateway, for snippets; may be empty

@@ -48,6 +48,7 @@ type keyHead struct {
 	Week     int64  // calls in 7 days
 	InUse    bool   // called within 30 days
 	Typed    string // what must be typed to delete it
+	Leak     *postern.LeakReport
 }
 
 // keyConflict is a change that someone else made meanwhile.
@@ -83,6 +84,9 @@ func (c *Console) keyOf(v *visit, title string) (*keySnap, keyHead, error) {
 	h := keyHead{K: k, State: s.state(&k, v.now, v.zone), F: newForm(), Revision: k.Revision, Use: s.uses[k.ID]}
 	h.Live = h.State.Rank != rankEnded
 	h.Paused, h.Rotating = !k.PausedAt.IsZero(), k.Rotating(v.now)
+	if h.Leak, err = c.leakOf(v, k.ID); err != nil {
+		return nil, h, err
+	}
 	if title == "" {
 		title = k.Name
 		h.Common = v.common(title, "/keys", crumb{Name: "Development"}, crumb{"Service keys", "/keys"})

@@ -220,6 +220,7 @@ type keysView struct {
 	Secret    bool // what was searched for looked like a secret
 	Bulk      bool // the reader may do something to several keys
 	ScopeName string
+	leakPart
 }
 
 // decision is something about a key that someone must decide.
@@ -261,6 +262,9 @@ func (c *Console) listKeys(v *visit) error {
 	from, to := f.page(match)
 	view.Rows = match[from:to]
 	if err := c.fillRows(v, s, view.Rows); err != nil {
+		return v.noKeys(err)
+	}
+	if view.leakPart, err = c.leaksOf(v); err != nil {
 		return v.noKeys(err)
 	}
 	view.Pager = keysPager(f, match, from, to)

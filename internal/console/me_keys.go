@@ -39,6 +39,14 @@ func (c *Console) listPersonal(v *visit) error {
 		return err
 	}
 	page := &personalView{Common: v.common("Your personal keys", "/me/keys")}
+	ids := make([]postern.KeyID, len(keys))
+	for i, k := range keys {
+		ids[i] = k.Key
+	}
+	leaked, err := c.leakedPersonal(v, ids)
+	if err != nil {
+		return err
+	}
 	for _, k := range keys {
 		row := personalRow{ID: string(k.Key), Name: k.Name, Last4: k.Current.LastFour, May: mayWords(k.Scopes), Created: k.CreatedAt,
 			Expires: k.ExpiresAt, Kind: "ok", State: "Active", Live: true}
@@ -47,6 +55,8 @@ func (c *Console) listPersonal(v *visit) error {
 			row.Kind, row.State, row.Live = "", "Ended", false
 		case !k.ExpiresAt.IsZero() && !v.now.Before(k.ExpiresAt):
 			row.Kind, row.State, row.Live = "", "Expired", false
+		case leaked[k.Key].Live:
+			row.Kind, row.State = "bad", "Found in the open: end it"
 		case !k.ExpiresAt.IsZero() && k.ExpiresAt.Sub(v.now) < 7*24*time.Hour:
 			row.Kind, row.State = "warn", "Expires in "+count(daysLeft(v.now, k.ExpiresAt), "day", "days")
 		}

@@ -80,6 +80,10 @@ func formOfPolicy(p *postern.Policy) *form {
 	if p.WriteNetworks {
 		f.Values.Set("writeNetworks", "on")
 	}
+	f.Values.Set("leakDo", string(p.Leaks.Do))
+	if p.Leaks.FindersEnd {
+		f.Values.Set("findersEnd", "on")
+	}
 	return f
 }
 
@@ -97,6 +101,7 @@ func policyOf(f *form) (p postern.Policy) {
 	f.decode(&sent)
 	p = postern.Policy{RequireExpiry: sent.RequireExpiry, LongestLife: sent.LongestLife, WriteNetworks: sent.WriteNetworks,
 		RemindAge: sent.RemindAge, IdleAfter: sent.IdleAfter, Revision: sent.Revision, Tripwires: tripwiresOf(f)}
+	p.Leaks = leakPolicyOf(f)
 	for word := range strings.FieldsFuncSeq(sent.RemindExpiry, func(r rune) bool { return r == ',' || r == ' ' || r == ';' }) {
 		n, err := strconv.Atoi(word)
 		if err != nil {
@@ -219,7 +224,7 @@ func (c *Console) showChecked(v *visit, page *policyView, p postern.Policy) (err
 		return err
 	}
 	page.Checked = true
-	for _, name := range policyFields {
+	for _, name := range slices.Concat(policyFields, leakFields) {
 		if value := page.F.Get(name); value != "" {
 			page.Hidden = append(page.Hidden, nameValue{name, value})
 		}

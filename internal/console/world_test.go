@@ -22,6 +22,7 @@ import (
 	"postern.dev/postern/internal/catalog"
 	"postern.dev/postern/internal/door"
 	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/leaks"
 	"postern.dev/postern/internal/signin"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/store/storetest"
@@ -122,6 +123,7 @@ func newBareWorld(t testing.TB, target string, change ...func(*Config)) *world {
 	running.Go(func() { _ = w.activity.Run(ctx) })
 	cfg := Config{Keyring: w.kr, Verifier: w.verifier, Activity: w.activity, DB: w.db, Signin: w.signin, Auditor: w.auditor, Now: w.now, Log: log, Refresh: time.Nanosecond,
 		Door: must(door.New(door.Config{Verifier: w.verifier, Log: log}))(t), GatewayURL: "https://api.example.com", Docs: "/docs/", Version: "test"}
+	cfg.Leaks = must(leaks.New(leaks.Config{Verifier: w.verifier, Keyring: w.kr, PerSecond: 1000, Log: log}))(t)
 	for _, c := range change {
 		c(&cfg)
 	}

@@ -78,7 +78,7 @@ func (n *Node) openConsole() (*console.Console, error) {
 	if err != nil {
 		return nil, err
 	}
-	return console.New(console.Config{Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Signin: n.Signin, Door: n.doors.door, Auditor: n.Auditor,
+	return console.New(console.Config{Leaks: n.Leaks, Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Signin: n.Signin, Door: n.doors.door, Auditor: n.Auditor,
 		PublicURL: cfg.PublicURL, GatewayURL: cfg.GatewayURL, Docs: docsite.Path, Version: cfg.Version, Stopping: n.doors.stopping, Now: cfg.Now, Log: cfg.Log})
 }
 

@@ -29,9 +29,10 @@ type CredentialRow struct {
 	RevokedAt     time.Time
 	DeletedAt     time.Time
 	Rate          Rate
-	Watch         *Watch // what is tried and refuses nothing yet; nil: nothing
-	Undo          *Undo  // what it was before its latest narrowing; nil where there was none
-	Revision      int64  // counts changes of the row, from 1
+	Watch         *Watch    // what is tried and refuses nothing yet; nil: nothing
+	Undo          *Undo     // what it was before its latest narrowing; nil where there was none
+	Retiring      *Retiring // of an imported credential; nil for the others
+	Revision      int64     // counts changes of the row, from 1
 	MAC           [32]byte
 	MACPepper     uint8
 }
@@ -97,6 +98,7 @@ func (r *CredentialRow) canonical() []byte {
 	// Named, and nothing where there is none: so no other row has the same bytes.
 	b.watch(r.Watch)
 	b.undo(r.Undo)
+	b.retiring(r.Retiring)
 	return b
 }
 

@@ -11,16 +11,16 @@ import (
 const credentialColumns = `c.key_id, c.account_id, c.kind, c.member_id, c.scopes, c.all_scopes, c.networks,
 	c.current_hash, c.current_pepper, c.current_generation, c.current_last_four,
 	c.previous_hash, c.previous_pepper, c.previous_generation, c.previous_last_four, c.previous_until,
-	c.not_before, c.expires_at, c.paused_at, c.revoked_at, c.deleted_at, c.rate_calls, c.rate_per, c.revision, c.mac, c.mac_pepper, c.previous_ended, c.watch, c.undo`
+	c.not_before, c.expires_at, c.paused_at, c.revoked_at, c.deleted_at, c.rate_calls, c.rate_per, c.revision, c.mac, c.mac_pepper, c.previous_ended, c.watch, c.undo, c.retiring`
 
 // credentialScan holds what a row is scanned into before it is a CredentialRow.
 type credentialScan struct {
-	row                                      postern.CredentialRow
-	kind, scopes, networks, watch, undo      string
-	all, until, notBefore, expires, paused   int64
-	revoked, deleted, ratePer, ended         int64
-	current, previous, mac                   []byte
-	currentPepper, previousPepper, macPepper int64
+	row                                           postern.CredentialRow
+	kind, scopes, networks, watch, undo, retiring string
+	all, until, notBefore, expires, paused        int64
+	revoked, deleted, ratePer, ended              int64
+	current, previous, mac                        []byte
+	currentPepper, previousPepper, macPepper      int64
 }
 
 func (c *credentialScan) targets() []any {
@@ -28,7 +28,7 @@ func (c *credentialScan) targets() []any {
 	return []any{&r.Key, &r.AccountID, &c.kind, &r.MemberID, &c.scopes, &c.all, &c.networks,
 		&c.current, &c.currentPepper, &r.Current.Generation, &r.Current.LastFour,
 		&c.previous, &c.previousPepper, &r.Previous.Generation, &r.Previous.LastFour, &c.until,
-		&c.notBefore, &c.expires, &c.paused, &c.revoked, &c.deleted, &r.Rate.Calls, &c.ratePer, &r.Revision, &c.mac, &c.macPepper, &c.ended, &c.watch, &c.undo}
+		&c.notBefore, &c.expires, &c.paused, &c.revoked, &c.deleted, &r.Rate.Calls, &c.ratePer, &r.Revision, &c.mac, &c.macPepper, &c.ended, &c.watch, &c.undo, &c.retiring}
 }
 
 // finish makes the row of what was scanned. What doesn't decode is left out, so
@@ -38,7 +38,7 @@ func (c *credentialScan) finish() postern.CredentialRow {
 	r.Kind, _ = postern.ParseKind(c.kind)
 	fromJSON(c.scopes, &r.Scopes)
 	r.Networks = networksOf(c.networks)
-	r.Watch, r.Undo = watchOf(c.watch), undoOf(c.undo)
+	r.Watch, r.Undo, r.Retiring = watchOf(c.watch), undoOf(c.undo), retiringOf(c.retiring)
 	copy(r.Current.Hash[:], c.current)
 	copy(r.Previous.Hash[:], c.previous)
 	copy(r.MAC[:], c.mac)
@@ -90,18 +90,18 @@ func credentialValues(r *postern.CredentialRow) []any {
 		r.Current.Hash[:], int64(r.Current.Pepper), r.Current.Generation, r.Current.LastFour,
 		r.Previous.Hash[:], int64(r.Previous.Pepper), r.Previous.Generation, r.Previous.LastFour, micros(r.PreviousUntil),
 		micros(r.NotBefore), micros(r.ExpiresAt), micros(r.PausedAt), micros(r.RevokedAt), micros(r.DeletedAt),
-		r.Rate.Calls, r.Rate.Per.Microseconds(), r.Revision, r.MAC[:], int64(r.MACPepper), bit(r.PreviousEnded), watchJSON(r.Watch), undoJSON(r.Undo)}
+		r.Rate.Calls, r.Rate.Per.Microseconds(), r.Revision, r.MAC[:], int64(r.MACPepper), bit(r.PreviousEnded), watchJSON(r.Watch), undoJSON(r.Undo), retiringJSON(r.Retiring)}
 }
 
 // InsertCredential writes a new credential. The row must be sealed.
 func (tx *Tx) InsertCredential(ctx context.Context, r *postern.CredentialRow) error {
-	return tx.exec(ctx, "insert credential", `insert into credentials (key_id, account_id, kind, member_id, scopes, all_scopes, networks,
+	return tx.insertRows(ctx, "insert credential", insertCredential, [][]any{credentialValues(r)})
+}
+
+const insertCredential = `insert into credentials (key_id, account_id, kind, member_id, scopes, all_scopes, networks,
 		current_hash, current_pepper, current_generation, current_last_four,
 		previous_hash, previous_pepper, previous_generation, previous_last_four, previous_until,
-		not_before, expires_at, paused_at, revoked_at, deleted_at, rate_calls, rate_per, revision, mac, mac_pepper, previous_ended, watch, undo)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)`,
-		credentialValues(r)...)
-}
+		not_before, expires_at, paused_at, revoked_at, deleted_at, rate_calls, rate_per, revision, mac, mac_pepper, previous_ended, watch, undo, retiring)`
 
 // UpdateCredential writes all of a credential. The row must be sealed, at a revision one higher.
 func (tx *Tx) UpdateCredential(ctx context.Context, r *postern.CredentialRow) error {
@@ -109,7 +109,7 @@ func (tx *Tx) UpdateCredential(ctx context.Context, r *postern.CredentialRow) er
 		current_hash = $8, current_pepper = $9, current_generation = $10, current_last_four = $11,
 		previous_hash = $12, previous_pepper = $13, previous_generation = $14, previous_last_four = $15, previous_until = $16,
 		not_before = $17, expires_at = $18, paused_at = $19, revoked_at = $20, deleted_at = $21, rate_calls = $22, rate_per = $23,
-		revision = $24, mac = $25, mac_pepper = $26, previous_ended = $27, watch = $28, undo = $29 where key_id = $1`, credentialValues(r)...)
+		revision = $24, mac = $25, mac_pepper = $26, previous_ended = $27, watch = $28, undo = $29, retiring = $30 where key_id = $1`, credentialValues(r)...)
 }
 
 // MemberKeys are the personal access keys of a member that aren't ended.

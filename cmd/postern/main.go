@@ -47,6 +47,11 @@ out what each does, and what should take its place.`)
 			parent.AddCommand(catalogCheckCommand(), catalogDiffCommand())
 		case "audit":
 			parent.AddCommand(auditVerifyCommand())
+			for _, c := range parent.Commands() {
+				if c.Name() == "export" {
+					exportLocally(c)
+				}
+			}
 		}
 	}
 }

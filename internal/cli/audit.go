@@ -1,10 +1,6 @@
 package cli
 
 import (
-	"bufio"
-	"errors"
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"postern.dev/postern/api"
@@ -18,7 +14,7 @@ what, to what. It is append-only. Without a command it lists the latest.`)
 	list := a.auditList()
 	cmd.Flags().AddFlagSet(list.LocalFlags())
 	bare(cmd, list.RunE)
-	cmd.AddCommand(list, a.auditExport())
+	cmd.AddCommand(list, a.auditExport(), a.auditCheckpoint(), a.auditKey(), a.auditProof())
 	return cmd
 }
 
@@ -128,60 +124,9 @@ func actorName(a api.AuditActor, names map[string]string) string {
 	return "nobody"
 }
 
-func (a *app) auditExport() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "export", Short: "Write the audit log as JSON lines, the newest first", Args: exactly(),
-		Long:    "Writes the audit log, one JSON object a line, the newest first, as it is read: to\nthe standard output, or to a new file that only you can read.",
-		Example: examples("postern audit export --since 30d --out audit.jsonl", "postern audit export --action service_key.revoke | jq -r .name"),
-		RunE:    a.remote(exportAudit),
-	}
-	auditFlags(cmd)
-	cmd.Flags().String("out", "", "write to this new file")
-	return cmd
-}
-
 func entries(n int) string {
 	if n == 1 {
 		return "1 entry"
 	}
 	return screen.Number(int64(n)) + " entries"
-}
-
-func exportAudit(c *call) (err error) {
-	q, err := c.auditQuery()
-	if err != nil {
-		return err
-	}
-	q.Paging = client.Paging{Limit: 200}
-	to := c.Out
-	if path := c.str("out"); path != "" {
-		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return usagef("The file can't be made: %v.", errors.Unwrap(err))
-		}
-		to = f
-		defer func() { err = errors.Join(err, f.Sync(), f.Close()) }()
-	}
-	buf := bufio.NewWriter(to)
-	out := *c.Screen
-	out.Out = buf
-	spin := c.Spin("Reading the audit log…")
-	n := 0
-	for e, readErr := range c.EachAuditEntry(c.ctx, q) {
-		if err = readErr; err != nil {
-			break
-		}
-		if err = out.WriteLine(e); err != nil {
-			break
-		}
-		if n++; n%200 == 0 {
-			spin.Say("Reading the audit log… " + screen.Number(int64(n)))
-		}
-	}
-	spin.Stop()
-	if err = errors.Join(err, buf.Flush()); err != nil {
-		return err
-	}
-	c.Notef("%s.", entries(n))
-	return nil
 }

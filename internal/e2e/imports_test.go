@@ -22,7 +22,7 @@ var mayImport = []struct{ pkg, imports string }{
 	{"internal/testsum", ""},
 	{"internal/scan", "."},
 	{"internal/outgoing", ""},
-	{"internal/auditlog", "."},
+	{"internal/auditlog", ". api"},
 	{"internal/store", ". internal/auditlog"},
 	{"internal/store/storetest", ". internal/store"},
 	{"internal/catalog", "."},

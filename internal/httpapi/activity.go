@@ -11,6 +11,7 @@ import (
 	"postern.dev/postern"
 	"postern.dev/postern/api"
 	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/auditlog"
 	"postern.dev/postern/internal/store"
 )
 
@@ -201,29 +202,13 @@ func (s *server) listAudit(ctx context.Context, in *listAuditInput) (*auditOutpu
 	}
 	out := &auditOutput{api.Page[api.AuditEntry]{Items: []api.AuditEntry{}}}
 	for i := range rows[:min(in.n(), len(rows))] {
-		if in.Actor != "" && byOperator(&rows[i]) {
+		if in.Actor != "" && auditlog.ByOperator(&rows[i]) {
 			continue // found by an id that its account isn't told
 		}
-		out.Body.Items = append(out.Body.Items, auditJSON(&rows[i]))
+		out.Body.Items = append(out.Body.Items, auditlog.Told(&rows[i]))
 	}
 	if len(rows) > in.n() {
 		out.Body.NextCursor = writeCursor(listAudit, strconv.FormatInt(rows[in.n()-1].Seq, 10))
 	}
 	return out, nil
-}
-
-// byOperator reports whether someone of another account made a change: only the
-// operator's members can. The account sees that they did, and not which of them.
-func byOperator(e *postern.AuditEntry) bool {
-	return e.Actor.AccountID != "" && e.Actor.AccountID != e.AccountID
-}
-
-func auditJSON(e *postern.AuditEntry) api.AuditEntry {
-	a := &e.Actor
-	actor := api.AuditActor{MemberID: string(a.MemberID), KeyID: string(a.KeyID), System: a.System, IP: a.IP, UserAgent: a.UserAgent, RequestID: a.RequestID}
-	if byOperator(e) {
-		actor = api.AuditActor{System: "operator"}
-	}
-	return api.AuditEntry{Seq: e.Seq, At: e.At, Actor: actor, Action: e.Action, Object: e.Object, Name: e.Name, Result: e.Result,
-		Reason: e.Reason, Before: e.Before, After: e.After}
 }

@@ -219,6 +219,19 @@ func TestEveryOperation(t *testing.T) {
 		step("activity", err2(c.Activity(ctx, client.ActivityQuery{Reason: "allowed", Since: time.Now().Add(-time.Hour)})), err2(c.Activity(ctx, client.ActivityQuery{Reason: "whim"})))
 		step("export", err2(exported(c, t, client.ActivityQuery{Reason: "allowed"})), err2(exported(c, t, client.ActivityQuery{Reason: "whim"})))
 		step("audit", err2(c.Audit(ctx, client.AuditQuery{Result: "ok", Since: time.Now().Add(-time.Hour)})), err2(c.Audit(ctx, client.AuditQuery{Paging: client.Paging{Cursor: "x"}})))
+		if err := w.auditor.Sign(ctx); err != nil {
+			t.Fatal(err)
+		}
+		step("audit key", err2(c.AuditKeys(ctx)), err2(nobody.AuditKeys(ctx)))
+		step("checkpoints", err2(c.AuditCheckpoints(ctx, client.Paging{})), err2(c.AuditCheckpoints(ctx, client.Paging{Cursor: "x"})))
+		step("checkpoint", err2(c.AuditCheckpoint(ctx)), err2(nobody.AuditCheckpoint(ctx)))
+		step("audit proof", err2(c.AuditProof(ctx, 1, 0)), err2(c.AuditProof(ctx, 999_999, 0)))
+		step("audit consistency", err2(c.AuditConsistency(ctx, 1, 2)), err2(c.AuditConsistency(ctx, 2, 1)))
+		for _, format := range []string{"jsonl", "csv", "syslog", "proof"} {
+			_, _, well := c.ExportAudit(ctx, io.Discard, format, 0, client.AuditQuery{})
+			_, _, badly := c.ExportAudit(ctx, io.Discard, "proof", 1, client.AuditQuery{})
+			step("audit export "+format, well, badly)
+		}
 		step("set up", err2(w.setUpElsewhere()), err2(nobody.Setup(ctx, api.Setup{Link: "x", Account: "A", Email: "a@example.org", Name: "A"})))
 
 		// A key whose catalog, limits and networks all tell of themselves in the answer.

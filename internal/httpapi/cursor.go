@@ -14,6 +14,8 @@ const (
 	listKeys   = "k"
 	listScopes = "s"
 	listAudit  = "a"
+
+	listCheckpoint = "c"
 )
 
 const defaultPage = 50

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -30,6 +31,9 @@ func seen(t *testing.T, a *answer, ids ...string) map[string]any {
 	return out
 }
 
+// place puts an id into a path.
+func place(path, id string) string { return strings.NewReplacer("{id}", id, "{seq}", id).Replace(path) }
+
 // On every route another account's id is answered as one that nobody has: by a
 // super admin who holds every permission in an account of their own.
 func TestForeignIDs(t *testing.T) {
@@ -44,7 +48,8 @@ func TestForeignIDs(t *testing.T) {
 		mem, acc, rol := string(postern.NewID("mem")), string(postern.NewID("acc")), string(postern.NewID("rol"))
 		// By what stands before {id}: an id of the first account, and one of nobody.
 		ids := map[string][2]string{"service-keys": {k.ID, string(postern.NewKeyID())}, "members": {kim.Member.ID, mem}, "roles": {role.ID, rol},
-			"personal-keys": {pak.ID, string(postern.NewKeyID())}, "accounts": {string(w.account), acc}}
+			"personal-keys": {pak.ID, string(postern.NewKeyID())}, "accounts": {string(w.account), acc},
+			"audit": {fmt.Sprintf("%016d", must(w.super.Audit(ctx, client.AuditQuery{}))(t).Items[0].Seq), fmt.Sprintf("%016d", 999_999)}}
 		bodies := map[string][]string{"service-keys": {`{}`, `{"name":"mine"}`, `{"scopes":["contacts.write"]}`, `{"paused":true}`},
 			"members": {`{}`, `{"name":"Mine"}`, `{"roleId":"viewer"}`}, "roles": {`{}`, `{"name":"Mine"}`}, "accounts": {`{}`, `{"name":"Mine"}`, `{"suspended":true}`}}
 		// No list holds anything of another account.
@@ -79,8 +84,8 @@ func TestForeignIDs(t *testing.T) {
 			}
 			for _, body := range tries {
 				for _, header := range [][]string{nil, {"If-Match", `"1"`}, {"Idempotency-Key", "k"}} {
-					foreign := w.send(op.method, strings.Replace(op.path, "{id}", pair[0], 1), joined.Secret, body, header...)
-					nobodys := w.send(op.method, strings.Replace(op.path, "{id}", pair[1], 1), joined.Secret, body, header...)
+					foreign := w.send(op.method, place(op.path, pair[0]), joined.Secret, body, header...)
+					nobodys := w.send(op.method, place(op.path, pair[1]), joined.Secret, body, header...)
 					if foreign.status != http.StatusNotFound {
 						t.Errorf("%s %s of another account = %d %s", op.name, body, foreign.status, foreign.body)
 					}

@@ -68,7 +68,7 @@ func (s *server) register(a huma.API) {
 	huma.Register(a, op("GET /v1/activity", "listActivity", "See what credentials did", postern.PermActivityRead), s.listActivity)
 	huma.Register(a, callStream(op("GET /v1/activity/export", "exportActivity", "Download what credentials did", postern.PermActivityRead), exportWords), s.exportActivity)
 	huma.Register(a, op("GET /v1/tripwires", "listTripwires", "See which tripwires were touched", postern.PermActivityRead), s.listTripwires)
-	huma.Register(a, op("GET /v1/audit", "listAudit", "Read the audit log", postern.PermAuditRead), s.listAudit)
+	s.registerAudit(a)
 
 	huma.Register(a, op("GET /v1/leaks", "listLeaks", "See which secrets were found in the open", read), s.listLeaks)
 	huma.Register(a, op("POST /v1/found-secrets/check", "checkFoundSecret", "Ask what a secret that you found can do"), s.checkFound)

@@ -86,12 +86,14 @@ type server struct {
 
 	document []byte // the OpenAPI document, as it is served
 	lanes    lanes
-	writes   *throttle // changes, by actor
-	endings  *throttle // of them those that end keys
+	writes   *throttle     // changes, by actor
+	endings  *throttle     // of them those that end keys
 	failures *throttle     // refused credentials, by address
 	exports  chan struct{} // a place for each export that runs
 	metrics  *metrics
 	ready    readiness
+
+	auditExports chan struct{} // places of the exports of the audit log
 }
 
 // New makes the handler of the console's listener.
@@ -106,7 +108,7 @@ func New(cfg Config) (http.Handler, error) {
 		writes:   newThrottle(cfg.WritesPerSecond),
 		endings:  newThrottle(5 * cfg.WritesPerSecond),
 		failures: newThrottle(cfg.FailuresPerSecond)}
-	s.metrics = newMetrics(s)
+	s.metrics, s.auditExports = newMetrics(s), make(chan struct{}, auditExports)
 	operations, document, err := s.operations()
 	if err != nil {
 		return nil, err

@@ -308,6 +308,11 @@ func (kr *Keyring) Audit(ctx context.Context, by postern.Actor, f store.AuditFil
 	return kr.db.AuditPage(ctx, by.AccountID, f, before, n)
 }
 
+// MayReadAudit checks that someone may read the account's audit log.
+func (kr *Keyring) MayReadAudit(ctx context.Context, by postern.Actor) error {
+	return kr.reader(ctx, by, postern.PermAuditRead)
+}
+
 // MayReadActivity checks that someone may read the account's activity.
 func (kr *Keyring) MayReadActivity(ctx context.Context, by postern.Actor) error {
 	return kr.reader(ctx, by, postern.PermActivityRead)

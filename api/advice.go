@@ -67,7 +67,7 @@ type KeyAdvice struct {
 // ScopeUse is when a scope of a key was needed.
 type ScopeUse struct {
 	Scope    string    `json:"scope"`
-	State    string    `json:"state" enum:"in_use,idle,unused,too_new,unknown,replace"`
+	State    string    `json:"state" enum:"in_use,idle,unused,too_new,unknown,replace,not_counted"`
 	Granted  time.Time `json:"granted" doc:"Since when the key has it."`
 	First    time.Time `json:"firstNeeded,omitzero" doc:"In the time that was looked at, by the hour."`
 	Last     time.Time `json:"lastNeeded,omitzero"`

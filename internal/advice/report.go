@@ -169,6 +169,8 @@ func (r *Report) states(f *Facts, u *use) {
 			quiet = idleAfter
 		}
 		switch {
+		case strings.HasPrefix(string(s.Scope), postern.OwnScopes):
+			s.State = NotCounted
 		case s.Calls == 0 && (r.Wait || f.Partial):
 			s.State = Unknown
 		case s.Calls == 0 && f.Now.Sub(s.Granted) < FairHistory*day:

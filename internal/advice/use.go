@@ -41,6 +41,8 @@ const (
 	TooNew  State = "too_new" // granted too lately to say
 	Unknown State = "unknown" // there is too little history to say
 	Replace State = "replace" // needed, and a narrower scope would do
+	// NotCounted is of scopes of Postern itself, which change what is told and let no call through.
+	NotCounted State = "not_counted"
 )
 
 // ScopeUse is what is known of one scope of a key.

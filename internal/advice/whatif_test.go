@@ -319,10 +319,10 @@ func (s *server) fleet(r *rand.Rand, n int) *fleet {
 
 // outcome is refused calls of one kind, as both sides name it.
 type outcome struct {
-	key               postern.KeyID
-	operation, method string
-	reason            postern.Reason
-	missing, ip, ua   string
+	key             postern.KeyID
+	method          string
+	reason          postern.Reason
+	missing, ip, ua string
 }
 
 func (s *server) outcomeOf(f *fleet, c *call, d *postern.Decision, reason postern.Reason) outcome {

@@ -13,7 +13,7 @@ import (
 func (a *app) catalog() *cobra.Command {
 	cmd := group("catalog", "Load OpenAPI documents, and see what they open", `A catalog says which operations an upstream has and which scopes open them. It is
 read from OpenAPI 3.0 and 3.1 documents, and kept in versions.`)
-	cmd.AddCommand(a.catalogLoad(), a.catalogShow(), a.catalogVersions())
+	cmd.AddCommand(a.catalogLoad(), a.catalogWhatIf(), a.catalogShow(), a.catalogVersions())
 	return cmd
 }
 

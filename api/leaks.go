@@ -43,3 +43,15 @@ type Leak struct {
 	At         time.Time `json:"at"`
 	Live       bool      `json:"live" doc:"The secret still works, or could again: replace it."`
 }
+
+// LeakPolicy says what happens when a secret is found in the open.
+type LeakPolicy struct {
+	Do         string `json:"do" enum:"notify,pause,revoke" doc:"Its people are told in any case."`
+	FindersEnd bool   `json:"findersEnd" doc:"Whoever presents a whole secret can end it."`
+}
+
+// EditLeakPolicy changes that. What is left out stays as it is.
+type EditLeakPolicy struct {
+	Do         *string `json:"do,omitempty" enum:"notify,pause,revoke"`
+	FindersEnd *bool   `json:"findersEnd,omitempty"`
+}

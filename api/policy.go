@@ -4,17 +4,18 @@ import "time"
 
 // Policy is what an account asks of its service keys, and what it watches for.
 type Policy struct {
-	RequireExpiry bool      `json:"requireExpiry" doc:"Every key has an end."`
-	LongestLife   int       `json:"longestLife" doc:"How many days ahead an end can be at most; 0 is no limit."`
-	WriteNetworks bool      `json:"writeNetworks" doc:"Keys that can change something need an IP list."`
-	RemindExpiry  []int     `json:"remindExpiry" nullable:"false" doc:"Days before a key's end at which its people are told, longest first."`
-	RemindAge     int       `json:"remindAge" doc:"How many days old a secret may be before its people are told; 0 is never."`
-	IdleAfter     int       `json:"idleAfter" doc:"After how many days without a call a key counts as unused; 0 is never."`
-	Tripwires     Tripwires `json:"tripwires"`
-	ChangedAt     time.Time `json:"changedAt,omitzero"`
-	ChangedBy     string    `json:"changedBy,omitempty" doc:"A member."`
-	Altered       bool      `json:"altered,omitempty" doc:"The record was changed by other means than Postern. No key can be made or widened until the policy is saved anew."`
-	Revision      int64     `json:"revision" doc:"Counts its changes. Its ETag is this number in quotes."`
+	RequireExpiry bool       `json:"requireExpiry" doc:"Every key has an end."`
+	LongestLife   int        `json:"longestLife" doc:"How many days ahead an end can be at most; 0 is no limit."`
+	WriteNetworks bool       `json:"writeNetworks" doc:"Keys that can change something need an IP list."`
+	RemindExpiry  []int      `json:"remindExpiry" nullable:"false" doc:"Days before a key's end at which its people are told, longest first."`
+	RemindAge     int        `json:"remindAge" doc:"How many days old a secret may be before its people are told; 0 is never."`
+	IdleAfter     int        `json:"idleAfter" doc:"After how many days without a call a key counts as unused; 0 is never."`
+	Tripwires     Tripwires  `json:"tripwires"`
+	Leaks         LeakPolicy `json:"leaks"`
+	ChangedAt     time.Time  `json:"changedAt,omitzero"`
+	ChangedBy     string     `json:"changedBy,omitempty" doc:"A member."`
+	Altered       bool       `json:"altered,omitempty" doc:"The record was changed by other means than Postern. No key can be made or widened until the policy is saved anew."`
+	Revision      int64      `json:"revision" doc:"Counts its changes. Its ETag is this number in quotes."`
 }
 
 // Tripwires says of each tripwire whether it is off, notifies, or pauses the key too.
@@ -33,13 +34,14 @@ type Tripwires struct {
 
 // EditPolicy changes a policy. What is left out stays as it is.
 type EditPolicy struct {
-	RequireExpiry *bool          `json:"requireExpiry,omitempty"`
-	LongestLife   *int           `json:"longestLife,omitempty" minimum:"0" maximum:"3650"`
-	WriteNetworks *bool          `json:"writeNetworks,omitempty"`
-	RemindExpiry  *[]int         `json:"remindExpiry,omitempty" maxItems:"10" nullable:"false"`
-	RemindAge     *int           `json:"remindAge,omitempty" minimum:"0" maximum:"3650"`
-	IdleAfter     *int           `json:"idleAfter,omitempty" minimum:"0" maximum:"3650"`
-	Tripwires     *EditTripwires `json:"tripwires,omitempty"`
+	RequireExpiry *bool           `json:"requireExpiry,omitempty"`
+	LongestLife   *int            `json:"longestLife,omitempty" minimum:"0" maximum:"3650"`
+	WriteNetworks *bool           `json:"writeNetworks,omitempty"`
+	RemindExpiry  *[]int          `json:"remindExpiry,omitempty" maxItems:"10" nullable:"false"`
+	RemindAge     *int            `json:"remindAge,omitempty" minimum:"0" maximum:"3650"`
+	IdleAfter     *int            `json:"idleAfter,omitempty" minimum:"0" maximum:"3650"`
+	Tripwires     *EditTripwires  `json:"tripwires,omitempty"`
+	Leaks         *EditLeakPolicy `json:"leaks,omitempty"`
 }
 
 // EditTripwires changes tripwires. What is left out stays as it is.

@@ -46,6 +46,8 @@ the key too, until somebody resumes it.`,
 	f.StringSlice("remind-expiry", nil, "days before its end at which a key's people are told, with commas; none: never")
 	f.Int("remind-age", 0, "how many days old a secret may be before its people are told; 0: never")
 	f.Int("idle-after", 0, "after how many days without a call a key counts as unused; 0: never")
+	f.String("on-leak", "", "what happens when a secret is found in the open: notify, pause or revoke")
+	f.Bool("finders-end", false, "whoever presents a whole secret can end it; --finders-end=false takes it back")
 	f.StringSlice("tripwire", nil, "what a tripwire does, such as canary=pause; may be repeated")
 	f.Int("far-minutes", 0, "how close together calls from two networks are at once")
 	f.Int("far-fleet", 0, "from how many networks on a key is a fleet, of which nothing is told")
@@ -86,6 +88,13 @@ func setPolicy(c *call) error {
 	}
 	if t != (api.EditTripwires{}) {
 		in.Tripwires = &t
+	}
+	leaks := api.EditLeakPolicy{Do: flagged(c, "on-leak", c.str), FindersEnd: flagged(c, "finders-end", c.on)}
+	if leaks.Do != nil && !slices.Contains([]string{"notify", "pause", "revoke"}, *leaks.Do) {
+		return usagef("--on-leak can't be %q. It is notify, pause or revoke.", short(*leaks.Do))
+	}
+	if leaks != (api.EditLeakPolicy{}) {
+		in.Leaks = &leaks
 	}
 	if in == (api.EditPolicy{}) {
 		return usagef("Say what to change: postern policy set --help lists it.")
@@ -136,6 +145,7 @@ func (c *call) showPolicy(p api.Policy) error {
 	c.Details(one("Every key has an end", yes(p.RequireExpiry)), one("Longest life", days(p.LongestLife, "no limit")), one("IP list for keys that write", yes(p.WriteNetworks)),
 		one("Reminders before an end", orDash(strings.Join(remind, ", "))), one("A secret is old after", days(p.RemindAge, "never")), one("A key is unused after", days(p.IdleAfter, "never")),
 		one("Retired secret", t.RetiredSecret), one("Far networks", t.FarNetworks+": within "+screen.Count(t.FarMinutes, "minute")+", fewer than "+strconv.Itoa(t.FarFleet)+" networks, after "+screen.Count(t.FarLearnHours, "hour")),
+		one("A found secret", p.Leaks.Do+map[bool]string{true: "; finders can end it", false: "; finders can't end it"}[p.Leaks.FindersEnd]),
 		one("Canary", t.Canary), one("Refusals", t.Refusals+": "+strconv.Itoa(t.RefusedCalls)+" in "+screen.Count(t.RefusedMinutes, "minute")+", "+strconv.Itoa(t.RefusedPercent)+"% of the calls"))
 	return nil
 }

@@ -191,3 +191,30 @@ func TestGitHubLeaks(t *testing.T) {
 		}
 	})
 }
+
+// The policy says what happens by itself, and whether finders may end a secret.
+func TestLeakPolicy(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		ctx, nobody := t.Context(), w.client("")
+		if p := must(w.super.Policy(ctx))(t); p.Leaks != (api.LeakPolicy{Do: "notify", FindersEnd: true}) {
+			t.Errorf("at first %+v", p.Leaks)
+		}
+		pause, no := "pause", false
+		p := must(w.super.EditPolicy(ctx, api.EditPolicy{Leaks: &api.EditLeakPolicy{Do: &pause}}))(t)
+		if p.Leaks != (api.LeakPolicy{Do: "pause", FindersEnd: true}) {
+			t.Errorf("then %+v", p.Leaks)
+		}
+		p = must(w.super.EditPolicy(ctx, api.EditPolicy{Leaks: &api.EditLeakPolicy{FindersEnd: &no}}))(t)
+		if p.Leaks != (api.LeakPolicy{Do: "pause"}) {
+			t.Errorf("then %+v", p.Leaks)
+		}
+		made := must(w.super.CreateServiceKey(ctx, api.NewServiceKey{Name: "kept"}))(t)
+		a := must(nobody.RevokeFound(ctx, api.FoundSecret{Secret: made.Secret}))(t)
+		if a.Revoked || !a.Kept || !a.Reported || a.Did != "pause" || a.State != api.FoundDormant || !a.Everywhere {
+			t.Errorf("an end that isn't allowed: %+v", a)
+		}
+		if k := must(w.super.ServiceKey(ctx, made.ID))(t); k.State != api.StatePaused {
+			t.Errorf("the key is %s", k.State)
+		}
+	})
+}

@@ -55,6 +55,12 @@ func (s *server) editPolicy(ctx context.Context, in *editPolicyInput) (*policyOu
 	if b.Tripwires != nil {
 		editTripwires(&p.Tripwires, b.Tripwires)
 	}
+	if b.Leaks != nil {
+		change(&p.Leaks.FindersEnd, b.Leaks.FindersEnd)
+		if b.Leaks.Do != nil {
+			p.Leaks.Do = postern.LeakAction(*b.Leaks.Do)
+		}
+	}
 	if p, err = s.kr.SetPolicy(ctx, by(ctx), p); err != nil {
 		return nil, err
 	}
@@ -92,6 +98,7 @@ func policyJSON(p *postern.Policy) api.Policy {
 		Tripwires: api.Tripwires{RetiredSecret: string(t.Retired), FarNetworks: string(t.Far), Canary: string(t.Canary), Refusals: string(t.Refused),
 			FarMinutes: t.FarMinutes, FarFleet: t.FarFleet, FarLearnHours: t.FarLearnHours,
 			RefusedCalls: t.RefusedCalls, RefusedMinutes: t.RefusedMinutes, RefusedPercent: t.RefusedPercent}}
+	out.Leaks = api.LeakPolicy{Do: string(p.Leaks.Do), FindersEnd: p.Leaks.FindersEnd}
 	if out.RemindExpiry == nil {
 		out.RemindExpiry = []int{}
 	}

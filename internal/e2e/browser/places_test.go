@@ -141,6 +141,7 @@ func (d *desk) places(t testing.TB) []place {
 		{name: "confirm", path: "/confirm?next=%2Fkeys"},
 		{name: "not-found", path: "/no-such-page", pattern: "-", status: 404},
 		{name: "signin", path: "/signin", who: "-"},
+		{name: "found", path: "/found", who: "-"},
 		{name: "signin-link", path: "/signin/link/" + d.link(t, ctx), pattern: "GET /signin/link/{link}", who: "-"},
 		{name: "signin-link-dead", path: "/signin/link/nothing", pattern: "GET /signin/link/{link}", who: "-", status: 404},
 		{name: "join", path: "/join/" + invite, pattern: "GET /join/{link}", who: "-"},

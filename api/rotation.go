@@ -47,7 +47,7 @@ type RotationCaller struct {
 
 // Extend puts off the end of a rotation.
 type Extend struct {
-	More string `json:"more" minLength:"1" maxLength:"32" example:"24h" doc:"How much longer, from 1m to 168h. Once in a rotation; where it is held, as often as needed, up to its latest end."`
+	More string `json:"more,omitempty" maxLength:"32" example:"24h" doc:"How much longer, from 1m to 168h; 24h unless said. Once in a rotation; where it is held, as often as needed, up to its latest end."`
 }
 
 // Trip is a tripwire of a key that was touched.

@@ -57,7 +57,7 @@ func rotationJSON(v *rotation.View) api.Rotation {
 type extendInput struct {
 	KeyInput
 	IfMatch string `header:"If-Match" maxLength:"64" doc:"The ETag that you saw. If it is another by now, the answer is 412 and nothing changes; left out, or *: whatever it is."`
-	Body    api.Extend
+	Body    *api.Extend
 }
 
 func (s *server) extendRotation(ctx context.Context, in *extendInput) (*changedOutput, error) {
@@ -65,9 +65,11 @@ func (s *server) extendRotation(ctx context.Context, in *extendInput) (*changedO
 	if err != nil {
 		return nil, err
 	}
-	more, err := time.ParseDuration(in.Body.More)
-	if err != nil {
-		return nil, postern.Invalidf("more", "A time is written as 24h or 90m.")
+	more := 24 * time.Hour
+	if in.Body != nil && in.Body.More != "" {
+		if more, err = time.ParseDuration(in.Body.More); err != nil {
+			return nil, postern.Invalidf("more", "A time is written as 24h or 90m.")
+		}
 	}
 	made, err := s.kr.ExtendRotation(ctx, by(ctx), postern.KeyID(in.ID), more, revision)
 	if err != nil {

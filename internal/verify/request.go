@@ -11,6 +11,9 @@ import (
 // Request is what a door knows of a call.
 type Request struct {
 	Secret postern.Secret // zero where none was presented
+	// Imported says that the secret came in a place where only imported credentials
+	// may: in an address, or in a header for them.
+	Imported bool
 
 	// What the call is for: a Method with a Path, or the Scopes that it needs. With
 	// neither, the question is only whether the credential is valid.

@@ -35,6 +35,7 @@ func (v *Verifier) putRow(row *postern.CredentialRow, anew bool) {
 		}
 		networks = append(networks, networkOf(p))
 	}
+	v.retiring.put(&c, row.Retiring)
 	if err := v.index.put(&c, held, networks, v.watchOf(row.Watch), anew); err != nil {
 		v.badRow(row, err.Error())
 		c.Flags = postern.FlagTampered

@@ -37,7 +37,9 @@ type Config struct {
 	// at all means that anything may have changed. It must not block. Doors end
 	// streams whose credential no longer works.
 	Applied func([]postern.Change)
-	Clock   Clock // SystemClock unless set
+	// Proved, where set, is told of secrets that were found by their slow hash.
+	Proved Proved
+	Clock  Clock // SystemClock unless set
 	Log     *slog.Logger
 }
 
@@ -55,12 +57,14 @@ type Verifier struct {
 	maxBehind int64
 	burst     burst
 	onApplied func([]postern.Change)
+	onProved  Proved
 
 	index    *index
 	scopes   *scopes
 	accounts *accounts
 	members  *members
 	hashers  *hashers
+	retiring retiring
 	routes   atomic.Pointer[routes]
 	nobody   postern.Credential // compared with where a key isn't known
 
@@ -84,7 +88,7 @@ func New(c Config) (*Verifier, error) {
 	}
 	v := &Verifier{
 		store: c.Store, sink: c.Sink, clock: c.Clock, log: c.Log, brand: c.Brand, node: c.Node, shared: c.Shared,
-		ttl: c.Lease, poll: c.Poll, maxBehind: c.MaxBehind, burst: burstOf(c.Burst), onApplied: c.Applied,
+		ttl: c.Lease, poll: c.Poll, maxBehind: c.MaxBehind, burst: burstOf(c.Burst), onApplied: c.Applied, onProved: c.Proved,
 		index: newIndex(), scopes: newScopes(), accounts: newAccounts(), members: newMembers(), hashers: newHashers(c.Pepper),
 		ready: make(chan struct{}),
 	}
@@ -106,6 +110,7 @@ func New(c Config) (*Verifier, error) {
 	if v.maxBehind <= 0 {
 		v.maxBehind = 100_000
 	}
+	v.retiring.init()
 	v.feed.turn = make(chan struct{}, 1)
 	v.asks.waiting = map[[postern.KeyIDLen]byte]chan struct{}{}
 	v.routes.Store(noRoutes)

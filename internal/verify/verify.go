@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"postern.dev/postern"
 )
@@ -62,8 +63,9 @@ func (v *Verifier) recognize(ctx context.Context, req *Request, now postern.Micr
 	}
 	var presented postern.Presented
 	if p, err := postern.ParseSecret(v.brand, text); err == nil {
-		if p.Kind == 0 {
-			// A refresh token, a session: well-formed, and never a bearer.
+		if p.Kind == 0 || req.Imported {
+			// A refresh token, a session: well-formed, and never a bearer. Nor is one of
+			// ours anything but a bearer.
 			return postern.ReasonMalformed
 		}
 		d.Key, d.Kind = p.Key, p.Kind
@@ -73,11 +75,11 @@ func (v *Verifier) recognize(ctx context.Context, req *Request, now postern.Micr
 		}
 		v.hashers.present(&f.cred, text, &presented)
 	} else {
-		key, digest, ok := v.index.digests.find(v.hashers.pepper, v.hashers.versions, text)
-		if !ok || !v.index.find(&key, f) {
-			return postern.ReasonMalformed
+		digest, reason := v.findImported(ctx, text, f)
+		if reason != postern.ReasonAllowed {
+			return reason
 		}
-		d.Key, d.Kind = key, f.cred.Kind
+		d.Key, d.Kind = f.cred.Key, f.cred.Kind
 		presented = postern.Presented{AsCurrent: digest, AsPrevious: digest}
 	}
 	acct := v.accounts.at(f.cred.Account)
@@ -182,6 +184,8 @@ func (v *Verifier) permitScopes(req *Request, d *postern.Decision, all bool, hel
 			continue
 		}
 		ids = append(ids, id)
+		// Whoever holds every scope holds those of the APIs, and none of Postern's own.
+		all = all && !strings.HasPrefix(string(s), postern.OwnScopes)
 	}
 	ways := [1]postern.AllOf{{Scopes: ids, Kinds: postern.AllKinds}}
 	v.decide(d, all, held, &postern.Need{Any: ways[:]})

@@ -33,13 +33,14 @@ const (
 	ReasonInsufficientScope        // a scope is missing
 	ReasonBadRequest               // a request that can't be judged: path tricks, repeated headers
 	ReasonUnavailable              // can't tell now: no lease
+	ReasonBrownout                 // refused for a short while, on purpose: it is being taken out of service
 	reasonEnd
 )
 
 var reasonNames = [reasonEnd]string{"", "allowed", "public", "no_credential", "malformed", "wrong_kind", "unknown_key",
 	"secret_retired", "revoked", "expired", "not_yet_valid", "paused", "account_suspended", "address_not_allowed",
 	"rate_limited", "daily_limit", "unknown_operation", "method_not_allowed", "uncovered", "insufficient_scope",
-	"bad_request", "unavailable"}
+	"bad_request", "unavailable", "brownout"}
 
 // String is the reason's name in the API.
 func (r Reason) String() string {
@@ -98,6 +99,7 @@ const (
 	FlagAllScopes                       // a legacy API key, which holds every scope
 	FlagPreviousEnded                   // the previous secret was ended by someone, whatever the clock says
 	FlagWatched                         // a narrowing is being tried on it
+	FlagBrownouts                       // it is refused in some windows
 )
 
 // Micros is a time in microseconds since 1970 UTC, which both databases keep whole.
@@ -280,6 +282,7 @@ func InNetworks(networks []netip.Prefix, ip netip.Addr) bool {
 type Facts struct {
 	Presented        Presented
 	AccountSuspended bool
+	Brownouts        []Span
 	Networks         []netip.Prefix
 	Held             []ScopeID
 	RemoteIP         netip.Addr
@@ -298,6 +301,9 @@ func Decide(c *Credential, f *Facts) (reason Reason, which Which, missing []Scop
 	reason, which = Recognize(c, &f.Presented, f.AccountSuspended, f.Now)
 	if reason != ReasonAllowed {
 		return reason, which, nil
+	}
+	if _, within := Brownout(f.Brownouts, f.Now); within {
+		return ReasonBrownout, which, nil
 	}
 	if !InNetworks(f.Networks, f.RemoteIP) {
 		return ReasonAddressNotAllowed, which, nil

@@ -99,6 +99,7 @@ func TestSealCoversEveryField(t *testing.T) {
 		r.Watch = watch()
 		r.Undo = &Undo{Until: t0, By: "mem_1", Revision: 7, Scopes: []Scope{"a", "b"}, Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 			ExpiresAt: t0, PausedAt: t0, FlaggedAt: t0, FlaggedWhy: "x", Watch: watch()}
+		r.Retiring = &Retiring{DeprecatedAt: t0, SunsetAt: t0, Find: "prefix:a", Hash: "x", Brownouts: []Window{{t0, t0.Add(time.Hour)}}}
 		r.Seal(p)
 		return r
 	}
@@ -113,6 +114,8 @@ func TestSealCoversEveryField(t *testing.T) {
 			v.Set(reflect.ValueOf([]Scope{"a", "b", "c"}))
 		case []netip.Prefix:
 			v.Set(reflect.ValueOf([]netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}))
+		case []Window:
+			v.Set(reflect.ValueOf([]Window{{t0, t0.Add(2 * time.Hour)}}))
 		case [32]byte:
 			v.Set(reflect.ValueOf(hashC))
 		default:

@@ -55,6 +55,8 @@ func reasonWords(r postern.Reason) string {
 		return "Request not readable"
 	case postern.ReasonUnavailable:
 		return "Could not be checked"
+	case postern.ReasonBrownout:
+		return "Brownout"
 	}
 	return "Refused"
 }
@@ -244,6 +246,8 @@ func (view *callView) explain(v *visit, op *bookOp) {
 		} else {
 			fix(write, "Resume it", "GET /keys/bulk", link("/keys/bulk", "action", string(actResume), "id", id))
 		}
+	case postern.ReasonBrownout:
+		view.Why = name + " is being switched off. It was refused for a short while, on purpose, so that whoever still uses it finds out. Give that tool its new key."
 	case postern.ReasonRevoked:
 		view.Why = "The key was deleted, which is for good. The tool that still calls needs a new key, or should be switched off."
 		if v.can(postern.PermKeysWrite) && v.c.known["GET /keys/new"] {

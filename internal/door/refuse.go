@@ -37,6 +37,9 @@ func (d *Door) Refuse(w http.ResponseWriter, c *Call) {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		f.retry = d.RetryAfter(c)
 	}
+	if c.Decision.Reason == postern.ReasonBrownout {
+		f.retry = d.RetryAfter(c)
+	}
 	d.Limits(w.Header(), c)
 	d.say(w, &f)
 }
@@ -57,6 +60,7 @@ func (d *Door) RetryAfter(c *Call) int64 {
 	switch r := c.Decision.Reason; {
 	case r == postern.ReasonUnavailable:
 		return 2
+	case r == postern.ReasonBrownout && c.Decision.RetryAt != 0:
 	case r.Status() != http.StatusTooManyRequests:
 		return 0
 	case c.Decision.RetryAt == 0:

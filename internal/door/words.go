@@ -30,6 +30,7 @@ var titles = map[postern.Reason]string{
 	postern.ReasonInsufficientScope: "Missing scope",
 	postern.ReasonBadRequest:        "Bad request",
 	postern.ReasonUnavailable:       "Can't tell now",
+	postern.ReasonBrownout:          "Brownout",
 }
 
 // details are the reasons in a sentence, where nothing more is known.
@@ -51,6 +52,7 @@ var details = map[postern.Reason]string{
 	postern.ReasonUncovered:         "The operation names no scope, so nobody may do it until the operator gives it one.",
 	postern.ReasonInsufficientScope: "The credential lacks a scope that this needs.",
 	postern.ReasonBadRequest:        "The request can't be judged.",
+	postern.ReasonBrownout:          "This old credential is being switched off. It is refused for a short while, on purpose, so that whoever still uses it finds out.",
 	postern.ReasonUnavailable:       "It can't be decided now whether this is allowed. Try again.",
 	postern.ReasonWrongKind:         "A credential of this kind can't do this.",
 }
@@ -95,6 +97,12 @@ func (d *Door) Detail(c *Call, missing []postern.Scope) string {
 		} else if len(missing) > 1 {
 			return "The credential lacks the scopes " + join(missing, ", ") + "."
 		}
+	case postern.ReasonBrownout:
+		text := details[postern.ReasonBrownout]
+		if c.Decision.RetryAt != 0 {
+			text += " It works again at " + stamp(c.Decision.RetryAt) + "."
+		}
+		return text + " Move to a service key: an admin of the account can make one. Read more at " + d.docs + "/migration#brownouts"
 	case postern.ReasonWrongKind:
 		return d.wrongKind(c)
 	}

@@ -63,7 +63,7 @@ type Table struct{ x *index }
 func NewTable() Table { return Table{newIndex()} }
 
 func (t Table) Put(c postern.Credential, held []postern.ScopeID, nets []Network, anew bool) error {
-	return t.x.put(&c, held, nets, nil, anew)
+	return t.x.put(&c, held, nets, nil, nil, anew)
 }
 
 func (t Table) Gone(key [postern.KeyIDLen]byte, now postern.Micros) { t.x.gone(&key, now) }
@@ -104,7 +104,7 @@ func Fill(v *Verifier, n int, account postern.AccountID, maker func(i int) (post
 		if err != nil {
 			return err
 		}
-		if err := v.index.put(&c, held, nets, nil, false); err != nil {
+		if err := v.index.put(&c, held, nets, nil, nil, false); err != nil {
 			return err
 		}
 	}

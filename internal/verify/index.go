@@ -41,6 +41,8 @@ type found struct {
 	networks []network
 	burst    *atomic.Int64
 	watch    *watch // nil unless a narrowing is tried
+	// brownouts are when it is refused; nil for never.
+	brownouts []postern.Span
 }
 
 // find copies out what is known of a key.
@@ -62,6 +64,10 @@ func (x *index) find(key *[postern.KeyIDLen]byte, f *found) bool {
 	if r.Flags&postern.FlagWatched != 0 {
 		f.watch = s.watches[*key]
 	}
+	f.brownouts = nil
+	if r.Flags&postern.FlagBrownouts != 0 {
+		f.brownouts = s.brownouts[*key]
+	}
 	s.mu.RUnlock()
 	return true
 }
@@ -69,7 +75,7 @@ func (x *index) find(key *[postern.KeyIDLen]byte, f *found) bool {
 // put adds or replaces a credential, which comes with the lists that it refers
 // to. It keeps two things whatever c says: an end, since revocations only add
 // up, and a later revision, unless anew says that the store starts anew.
-func (x *index) put(c *postern.Credential, held []postern.ScopeID, networks []network, w *watch, anew bool) error {
+func (x *index) put(c *postern.Credential, held []postern.ScopeID, networks []network, w *watch, brownouts []postern.Span, anew bool) error {
 	set, err := x.sets.intern(held)
 	if err != nil {
 		return err
@@ -106,6 +112,7 @@ func (x *index) put(c *postern.Credential, held []postern.ScopeID, networks []ne
 		r.Revision = old.Revision
 	}
 	s.watch(&r.Credential, w)
+	s.brownout(&r.Credential, brownouts)
 	x.countTampered(old.Flags, r.Flags)
 	x.digests.replace(&old, &r.Credential)
 	s.mu.Unlock()
@@ -151,6 +158,7 @@ func (x *index) gone(key *[postern.KeyIDLen]byte, now postern.Micros) {
 func (x *index) removeLocked(s *shard, slot uint32, r *record) {
 	old := r.Credential
 	delete(s.watches, old.Key)
+	delete(s.brownouts, old.Key)
 	x.countTampered(old.Flags, 0)
 	x.digests.replace(&old, &postern.Credential{})
 	s.remove(slot, x.seed)

@@ -19,7 +19,7 @@ func (v *Verifier) putRow(row *postern.CredentialRow, anew bool) {
 		// Nothing in it is true for certain, so nothing of it is kept.
 		v.badRow(row, "its MAC is wrong: it was changed by other means than Postern")
 		c.Flags = postern.FlagTampered
-		if err := v.index.put(&c, nil, nil, nil, anew); err != nil {
+		if err := v.index.put(&c, nil, nil, nil, nil, anew); err != nil {
 			v.badRow(row, err.Error())
 		}
 		return
@@ -36,11 +36,11 @@ func (v *Verifier) putRow(row *postern.CredentialRow, anew bool) {
 		networks = append(networks, networkOf(p))
 	}
 	v.retiring.put(&c, row.Retiring)
-	if err := v.index.put(&c, held, networks, v.watchOf(row.Watch), anew); err != nil {
+	if err := v.index.put(&c, held, networks, v.watchOf(row.Watch), brownouts(row), anew); err != nil {
 		v.badRow(row, err.Error())
 		c.Flags = postern.FlagTampered
 		// Without lists there is nothing that can fail.
-		_ = v.index.put(&c, nil, nil, nil, anew)
+		_ = v.index.put(&c, nil, nil, nil, nil, anew)
 	}
 }
 
@@ -106,4 +106,12 @@ func earliest(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// brownouts are when an imported credential is refused for a while.
+func brownouts(row *postern.CredentialRow) []postern.Span {
+	if row.Retiring == nil || len(row.Retiring.Brownouts) == 0 {
+		return nil
+	}
+	return postern.SpansOf(row.Retiring.Brownouts)
 }

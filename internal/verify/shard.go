@@ -42,8 +42,9 @@ type shard struct {
 	seen []uint64
 	// watches are the narrowings that are tried on records with FlagWatched.
 	watches map[[postern.KeyIDLen]byte]*watch
-	// Pad to a multiple of a cache line, so that two shards' locks don't share one.
-	_ [8]byte
+	// brownouts are when records with FlagBrownouts are refused. With it the shard is a
+	// multiple of a cache line, so that two shards' locks don't share one.
+	brownouts map[[postern.KeyIDLen]byte][]postern.Span
 }
 
 func (s *shard) at(place uint32) *record { return &s.chunks[place/chunkLen][place%chunkLen] }

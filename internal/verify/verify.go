@@ -108,6 +108,12 @@ func (v *Verifier) recognize(ctx context.Context, req *Request, now postern.Micr
 	if f.cred.Kind == postern.KindPersonal {
 		return v.recognizeMember(d, f, reason)
 	}
+	if reason == postern.ReasonAllowed && f.brownouts != nil {
+		if until, within := postern.Brownout(f.brownouts, now); within {
+			d.RetryAt = until
+			return postern.ReasonBrownout
+		}
+	}
 	return reason
 }
 

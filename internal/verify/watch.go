@@ -44,6 +44,20 @@ func (s *shard) watch(c *postern.Credential, w *watch) {
 	s.watches[c.Key] = w
 }
 
+// brownout keeps when a record is refused, or forgets it. The caller holds the lock for writing.
+func (s *shard) brownout(c *postern.Credential, spans []postern.Span) {
+	if len(spans) == 0 || c.Flags&postern.FlagTampered != 0 {
+		c.Flags &^= postern.FlagBrownouts
+		delete(s.brownouts, c.Key)
+		return
+	}
+	c.Flags |= postern.FlagBrownouts
+	if s.brownouts == nil {
+		s.brownouts = map[[postern.KeyIDLen]byte][]postern.Span{}
+	}
+	s.brownouts[c.Key] = spans
+}
+
 // tryNarrower judges an allowed call once more, by what is tried on its
 // credential: in the order and by the rules of a decision that counts.
 func (v *Verifier) tryNarrower(req *Request, d *postern.Decision, f *found) {

@@ -29,6 +29,14 @@ you ask for them with --own or --door api.`,
 	f := cmd.Flags()
 	f.BoolP("follow", "f", false, "show calls as they happen")
 	f.Int("limit", 50, "at most so many; 0: all")
+	a.activityFilters(cmd)
+	cmd.AddCommand(a.activityExport())
+	return cmd
+}
+
+// activityFilters are the flags that narrow activity.
+func (a *app) activityFilters(cmd *cobra.Command) {
+	f := cmd.Flags()
 	f.String("key", "", "only calls with this key")
 	f.Int("generation", 0, "only calls with this secret of the key, counting from 1")
 	f.String("upstream", "", "only calls to this upstream")
@@ -50,7 +58,6 @@ you ask for them with --own or --door api.`,
 	_ = cmd.RegisterFlagCompletionFunc("key", a.completeKeyFlag)
 	_ = cmd.RegisterFlagCompletionFunc("upstream", a.completeUpstreamFlag)
 	_ = cmd.RegisterFlagCompletionFunc("door", cobra.FixedCompletions([]string{"gateway", "verify", "authorize", "api"}, cobra.ShellCompDirectiveNoFileComp))
-	return cmd
 }
 
 func activity(c *call) error {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"hash/crc32"
+	"math"
 	"time"
 
 	"postern.dev/postern"
@@ -30,6 +31,19 @@ func SetLookTime(d time.Duration) (restore func()) {
 	lookTime = d
 	return func() { lookTime = old }
 }
+
+// SetSpans makes spans small, and asks them soon.
+func SetSpans(blocks, after int) (restore func()) {
+	oldBlocks, oldAfter := spanBlocks, spanAfter
+	spanBlocks, spanAfter = blocks, after
+	return func() { spanBlocks, spanAfter = oldBlocks, oldAfter }
+}
+
+// MakeSpans makes spans as is done in the background, of all blocks.
+func MakeSpans(ctx context.Context, l *Log) error { return l.makeSpans(ctx, math.MaxInt64) }
+
+// Unpacked is how often a block was read so far.
+func Unpacked() int64 { return unpackings.Load() }
 
 // Merge merges blocks as is done in the background.
 func Merge(ctx context.Context, l *Log) error { return new(merger).run(ctx, l) }

@@ -85,6 +85,9 @@ func (l *Log) merge(ctx context.Context, r *mergeRun) error {
 		if err := l.lockHead(ctx, tx); err != nil {
 			return err
 		}
+		if kept, err := inSpan(ctx, tx, r.account, r.seqs[0]); err != nil || kept {
+			return err
+		}
 		rows, err := scanAll(ctx, tx, scanBlock, `select `+blockColumns+` from activity_blocks b
 			where account_id = $1 and seq >= $2 and seq <= $3 and last_at >= $4 and last_at < $5 order by seq`,
 			[]any{string(r.account), r.seqs[0], r.seqs[len(r.seqs)-1], int64(r.hour), int64(r.hour + hour)})

@@ -3,7 +3,10 @@ package activity
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"postern.dev/postern/internal/store"
@@ -14,8 +17,8 @@ const (
 	// pruneCalls is how many calls, in blocks, go with one step.
 	pruneCalls = 20_000
 	// tidyEvery is how often small blocks are merged; pruneEvery is every how many times of it that what is too old goes.
-	tidyEvery  = 5 * time.Minute
-	pruneEvery = 12
+	tidyEvery  = time.Minute
+	pruneEvery = 60
 	// prunePause leaves the writer to the batches between two steps.
 	prunePause = 20 * time.Millisecond
 )
@@ -55,6 +58,10 @@ func (l *Log) Prune(ctx context.Context, before Horizon, n int) (int64, error) {
 	if err != nil {
 		return gone, fmt.Errorf("activity: prune calls: %w", err)
 	}
+	spans, err := l.pruneSpans(ctx, before.Calls)
+	if gone += spans; err != nil {
+		return gone, fmt.Errorf("activity: prune spans: %w", err)
+	}
 	at := hourOf(before.Totals) // an hour goes when all of it is too old
 	for _, step := range pruneSteps {
 		err := l.pool.Write(ctx, func(tx *sql.Tx) error {
@@ -80,6 +87,43 @@ func (l *Log) pruneCalls(ctx context.Context, before time.Time, n int) (int64, e
 	}
 	dropped, err := l.dropDay(ctx, before)
 	return bit(dropped), err
+}
+
+// pruneSpans removes the oldest span whose calls are all older than a time.
+func (l *Log) pruneSpans(ctx context.Context, before time.Time) (gone int64, err error) {
+	err = l.pool.Write(ctx, func(tx *sql.Tx) error {
+		gone = 0
+		var account string
+		var lastSeq int64
+		err := tx.QueryRowContext(ctx, `select account_id, last_seq from activity_spans where last_at < $1 order by last_at limit 1`, micros(before)).Scan(&account, &lastSeq)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		gone = 1
+		if _, err := tx.ExecContext(ctx, `delete from activity_spans where account_id = $1 and last_seq = $2`, account, lastSeq); err != nil {
+			return err
+		}
+		// By the whole key, since the bits of all spans lie between.
+		for first := 0; first < signatureBits/chunkRows; first += 256 {
+			args := []any{account, lastSeq}
+			var in strings.Builder
+			for i := range 256 {
+				if i > 0 {
+					in.WriteString(", ")
+				}
+				args = append(args, first+i)
+				in.WriteString("$" + strconv.Itoa(len(args)))
+			}
+			if _, err := tx.ExecContext(ctx, `delete from activity_span_bits where account_id = $1 and last_seq = $2 and chunk in (`+in.String()+`)`, args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return gone, err
 }
 
 // pruneBlocks removes up to n blocks whose calls are all older than a time.
@@ -125,6 +169,9 @@ func (l *Log) tidy(ctx context.Context) {
 		wait = tidyEvery
 		if err := m.run(ctx, l); err != nil && ctx.Err() == nil {
 			l.cfg.Logger.Warn("activity: merge blocks", "err", err)
+		}
+		if err := l.makeSpans(ctx, m.seq); err != nil && ctx.Err() == nil {
+			l.cfg.Logger.Warn("activity: make spans", "err", err)
 		}
 		if i%pruneEvery == 0 {
 			l.pruneAll(ctx)

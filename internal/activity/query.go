@@ -26,6 +26,9 @@ const (
 // found. A test makes it short.
 var lookTime = 500 * time.Millisecond
 
+// spanAfter is how many blocks are read one after the other before spans are asked. A test makes it small.
+var spanAfter = 48
+
 // lookBlocks is how many blocks are read in one go: few at first, since most
 // questions are answered by one or two. A test makes them fewer.
 var lookBlocks = struct{ first, most int }{2, 32}
@@ -90,11 +93,17 @@ func (l *Log) look(ctx context.Context, tx *sql.Tx, f *Filter, after Cursor, n i
 	if after.At < math.MaxInt64-hour {
 		reach.At = after.At - after.At%hour + hour
 	}
+	start := reach
 	stop := time.Now().Add(lookTime)
+	next := l.source(ctx, tx, f, test, after)
 	for many := lookBlocks.first; ; many = min(2*many, lookBlocks.most) {
-		blocks, err := l.blocksBefore(ctx, tx, f, after, reach, many)
+		blocks, again, err := next(reach, many)
 		if err != nil {
 			return nil, Cursor{}, err
+		}
+		if again { // in another order from here on, and from the beginning
+			all, reach = nil, start
+			continue
 		}
 		for i := range blocks {
 			b := &blocks[i]
@@ -119,6 +128,43 @@ func (l *Log) look(ctx context.Context, tx *sql.Tx, f *Filter, after Cursor, n i
 		if len(blocks) < many {
 			return pageOf(all, n, Cursor{})
 		}
+	}
+}
+
+// source gives the blocks that may hold calls, newest first. At first it reads
+// one after the other, which is enough for most questions. Where that goes on, it
+// finds out from the spans which blocks are worth reading, and begins again.
+func (l *Log) source(ctx context.Context, tx *sql.Tx, f *Filter, test *test, after Cursor) func(reach Cursor, n int) (blocks []blockRow, again bool, err error) {
+	terms := test.terms()
+	read, known := 0, false
+	var places []blockRow
+	return func(reach Cursor, n int) ([]blockRow, bool, error) {
+		if !known && read >= spanAfter && len(terms) > 0 {
+			var err error
+			if places, known, err = l.places(ctx, tx, test, terms, after, newest); err != nil {
+				return nil, false, err
+			}
+			terms = nil
+			if known {
+				return nil, true, nil
+			}
+		}
+		if !known {
+			blocks, err := l.blocksBefore(ctx, tx, f, after, reach, n)
+			read += len(blocks)
+			return blocks, false, err
+		}
+		var blocks []blockRow
+		for len(places) > 0 && len(blocks) < n {
+			some := places[:min(n-len(blocks), len(places))]
+			places = places[len(some):]
+			found, err := l.blocksAt(ctx, tx, f.Account, some)
+			if err != nil {
+				return nil, false, err
+			}
+			blocks = append(blocks, found...)
+		}
+		return blocks, false, nil
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"math"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"postern.dev/postern"
@@ -87,9 +88,13 @@ func (r *reader) bytes(n uint64) []byte {
 	return b
 }
 
+// unpackings counts how often a block was unpacked, for tests of what a question costs.
+var unpackings atomic.Int64
+
 // unpack reads the texts and shapes of a block. Whatever the bytes are, it
 // returns, and what it takes is in proportion to them.
 func unpack(row *block) (*unpacked, error) {
+	unpackings.Add(1)
 	data := row.data
 	if len(data) < blockHead {
 		return nil, fmt.Errorf("%w: it is too short", errBroken)

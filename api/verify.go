@@ -32,6 +32,8 @@ type VerifyAnswer struct {
 	SecretGeneration int64    `json:"secretGeneration,omitempty" doc:"Which secret of the key was presented, counting from 1."`
 	Which            string   `json:"which,omitempty" enum:"current,previous" doc:"Whether that secret is the key's current one, or the one before."`
 	EndedAt          string   `json:"endedAt,omitempty" format:"date-time" doc:"Since when the credential has been revoked, expired or rotated away."`
+	DeprecatedAt     string   `json:"deprecatedAt,omitempty" format:"date-time" doc:"Of an old credential that was imported: since when it is on its way out."`
+	SunsetAt         string   `json:"sunsetAt,omitempty" format:"date-time" doc:"Of an old credential that was imported: when it is to stop."`
 	RetryAfter       int64    `json:"retryAfter,omitempty" doc:"In how many seconds a call may come again."`
 	Limits           *Limits  `json:"limits,omitempty" doc:"What the limits are, and what is left of them."`
 	// Scopes are told to a resource server of the credential's account only.

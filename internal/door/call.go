@@ -24,6 +24,10 @@ type Call struct {
 	Why string
 	// In is the upstream that the call is for: in its dialect a refusal is said.
 	In *postern.Upstream
+	// InAddress says that the credential came in the query. Query is then what is
+	// left of it, and what goes to the upstream.
+	InAddress bool
+	Query     string
 	// judged says that there is a decision.
 	judged bool
 }
@@ -38,9 +42,10 @@ func (d *Door) Read(r *http.Request, name string) *Call {
 // ReadInto is Read into a Call that is the caller's own.
 func (d *Door) ReadInto(c *Call, r *http.Request, name string) {
 	path, query := d.readCaller(c, r, name)
+	d.readLegacyHeader(c, r.Header)
 	c.Host = r.Host
 	d.readPath(c, path, len(r.RequestURI))
-	c.checkQuery(query)
+	d.checkQuery(c, query)
 }
 
 // readPath reads where a call goes, from a path as it was received, in a target
@@ -69,7 +74,7 @@ func (d *Door) ReadOwn(r *http.Request, own postern.UpstreamID, name string) *Ca
 	path, query := d.readCaller(c, r, name)
 	c.Upstream = own
 	d.readPath(c, path, len(r.RequestURI))
-	c.checkQuery(query)
+	d.checkQuery(c, query)
 	return c
 }
 
@@ -97,12 +102,6 @@ func (d *Door) readCaller(c *Call, r *http.Request, name string) (path, query st
 	return rawTarget(r)
 }
 
-func (c *Call) checkQuery(query string) {
-	if hasQueryKey(query) {
-		c.refuse(0, postern.ReasonMalformed, "A credential in the query is not accepted. Send it in the Authorization header, as a bearer.")
-	}
-}
-
 // refuse refuses a call before anyone decides; the first cause counts.
 func (c *Call) refuse(status int, reason postern.Reason, why string) {
 	if !c.judged {
@@ -124,6 +123,7 @@ func (d *Door) Judge(ctx context.Context, c *Call) bool {
 	if c.Decision, err = d.v.Verify(ctx, &c.Request); err != nil {
 		c.Decision.Allowed, c.Decision.Reason = false, postern.ReasonUnavailable
 	}
+	d.noteInAddress(c)
 	return c.Decision.Allowed
 }
 

@@ -3,6 +3,7 @@ package door
 import (
 	"errors"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -29,7 +30,18 @@ type Config struct {
 	// an upstream with HubSpot's dialect put hundreds of names in a query, and may
 	// use MaxLongURL: 24 KiB unless set.
 	MaxURL, MaxLongURL int
-	Log                *slog.Logger
+	// LegacyHeader is a header in which imported credentials are accepted besides
+	// the bearer; none unless set.
+	LegacyHeader string
+	// LegacyQuery names the upstreams that accept imported credentials as "hapikey"
+	// in the query, or "*" for all; none unless set.
+	LegacyQuery []string
+	// LegacyPage is where callers with an old credential read what to do; the
+	// page on migration below DocsURL unless set.
+	LegacyPage string
+	// InAddress, where set, is told of credentials that came in a query. It must not block.
+	InAddress func(postern.KeyID)
+	Log       *slog.Logger
 }
 
 // Door reads requests and says decisions. Its methods may be called at the same time.
@@ -42,6 +54,12 @@ type Door struct {
 	maxURL    int
 	maxLong   int
 	log       *slog.Logger
+
+	legacyHeader string // canonical
+	legacyQuery  []string
+	legacyPage   string
+	onInAddress  func(postern.KeyID)
+
 	upstreams atomic.Pointer[map[postern.UpstreamID]*postern.Upstream]
 	policies  policies
 }
@@ -52,7 +70,8 @@ func New(c Config) (*Door, error) {
 		return nil, errors.New("door: a verifier is needed")
 	}
 	d := &Door{v: c.Verifier, trusted: c.TrustedProxies, realm: c.Realm, docs: strings.TrimSuffix(c.DocsURL, "/"),
-		maxURL: c.MaxURL, maxLong: c.MaxLongURL, log: c.Log}
+		maxURL: c.MaxURL, maxLong: c.MaxLongURL, log: c.Log,
+		legacyHeader: http.CanonicalHeaderKey(c.LegacyHeader), legacyQuery: c.LegacyQuery, legacyPage: c.LegacyPage, onInAddress: c.InAddress}
 	switch {
 	case c.AddressHeader == "", strings.EqualFold(c.AddressHeader, "X-Forwarded-For"):
 	case strings.EqualFold(c.AddressHeader, "Forwarded"):
@@ -68,6 +87,15 @@ func New(c Config) (*Door, error) {
 	}
 	if d.docs == "" {
 		d.docs = "https://postern.dev/docs"
+	}
+	if !validHeader(c.LegacyHeader) {
+		return nil, errors.New("door: the header for legacy credentials has no name that a header of theirs can have")
+	}
+	if strings.ContainsAny(d.legacyPage, "<>\r\n ") {
+		return nil, errors.New("door: the page for legacy credentials is no URL")
+	}
+	if d.legacyPage == "" {
+		d.legacyPage = d.docs + "/migration"
 	}
 	if d.maxURL <= 0 {
 		d.maxURL = 8 << 10

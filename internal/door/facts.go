@@ -14,7 +14,7 @@ func (d *Door) Target(c *Call, host, target string) {
 	path, query := splitTarget(target)
 	c.Host = host
 	d.readPath(c, path, len(target))
-	c.checkQuery(query)
+	d.checkQuery(c, query)
 }
 
 // ForwardedAddress is the caller's address as a proxy says it in the header that
@@ -29,12 +29,14 @@ func (d *Door) ForwardedAddress(c *Call, h http.Header, peers []netip.Prefix) {
 	c.RemoteIP = ip
 }
 
-// Credential reads the credential of a call from its Authorization header.
+// Credential reads the credential of a call from its Authorization header, or
+// the header for imported ones.
 func (d *Door) Credential(c *Call, h http.Header) {
 	var ok bool
 	if c.Secret, ok = Bearer(h); !ok {
 		c.Refuse("There is more than one Authorization header.")
 	}
+	d.readLegacyHeader(c, h)
 }
 
 // ReadPreflight notes whether a call is a CORS preflight.

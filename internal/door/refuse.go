@@ -84,6 +84,7 @@ func (d *Door) say(w http.ResponseWriter, f *refusal) {
 	}
 	// What it means and what to do stands there (RFC 8288).
 	h["Link"] = []string{"<" + d.docs + "/problems#" + f.kind + `>; rel="help"`}
+	d.Retire(h, f.call)
 	if f.allow != "" {
 		h["Allow"] = []string{f.allow}
 	}

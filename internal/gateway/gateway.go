@@ -198,6 +198,7 @@ func (x *exchange) answered(h http.Header) {
 	}
 	h[door.RequestIDHeader] = []string{x.call.RequestID}
 	x.g.door.Limits(h, &x.call)
+	x.g.door.Retire(h, &x.call)
 }
 
 // Stats are the figures of a gateway.

@@ -64,7 +64,7 @@ func (x *exchange) outgoing(r *http.Request) http.Header {
 	named := in["Connection"]
 	keep := x.target.Options.KeepCredential
 	for name, values := range in {
-		if hopByHop[name] || spoken(name) || name == "Authorization" && !keep || len(named) > 0 && names(named, name) {
+		if hopByHop[name] || spoken(name) || (name == "Authorization" || x.g.door.LegacyHeader(name)) && !keep || len(named) > 0 && names(named, name) {
 			continue
 		}
 		h[name] = values

@@ -19,7 +19,7 @@ import (
 func rewrite(pr *httputil.ProxyRequest) {
 	x := exchangeOf(pr.In.Context())
 	t, out := x.target, pr.Out
-	out.URL = &url.URL{Scheme: t.url.Scheme, Host: t.url.Host, RawQuery: pr.In.URL.RawQuery, ForceQuery: pr.In.URL.ForceQuery}
+	out.URL = &url.URL{Scheme: t.url.Scheme, Host: t.url.Host, RawQuery: x.query(pr.In), ForceQuery: pr.In.URL.ForceQuery}
 	out.URL.Path = t.base + x.call.Path
 	out.URL.RawPath = t.rawBase + catalog.Escape(x.call.Path)
 	out.Host = ""
@@ -38,11 +38,19 @@ func rewrite(pr *httputil.ProxyRequest) {
 	out.Header = h
 }
 
+// query is the query of a call as the upstream gets it: without a credential.
+func (x *exchange) query(r *http.Request) string {
+	if x.call.InAddress {
+		return x.call.Query
+	}
+	return r.URL.RawQuery
+}
+
 // inside makes the call to an API that is compiled in. It gets the same that one
 // elsewhere would get.
 func (x *exchange) inside(r *http.Request) *http.Request {
 	out := *r
-	out.URL = &url.URL{Path: x.call.Path, RawPath: catalog.Escape(x.call.Path), RawQuery: r.URL.RawQuery}
+	out.URL = &url.URL{Path: x.call.Path, RawPath: catalog.Escape(x.call.Path), RawQuery: x.query(r)}
 	out.RequestURI = out.URL.RequestURI()
 	out.Header = x.outgoing(r)
 	out.Trailer = nil

@@ -127,7 +127,7 @@ func (x *exchange) trailers(r *http.Request) http.Header {
 	}
 	out := make(http.Header, len(r.Trailer))
 	for name := range r.Trailer {
-		if !hopByHop[name] && !spoken(name) && name != "Authorization" && name != "Host" && name != "Cookie" {
+		if !hopByHop[name] && !spoken(name) && name != "Authorization" && name != "Host" && name != "Cookie" && !x.g.door.LegacyHeader(name) {
 			out[name] = nil
 		}
 	}

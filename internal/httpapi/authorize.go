@@ -31,6 +31,10 @@ type AuthorizeConfig struct {
 // where the proxy had to be told another.
 const StatusHeader = "Postern-Status"
 
+// QueryHeader has the query that a call is to be passed on with, where a
+// credential was in it and the proxy has to take it out.
+const QueryHeader = "Postern-Query"
+
 // AuthorizeHandler answers proxies that ask before they pass a call on: nginx's
 // auth_request, Caddy's forward_auth, Traefik's ForwardAuth, HAProxy. 200 has the
 // identity headers for the upstream; everything else is a refusal, with the
@@ -76,6 +80,10 @@ func (h *authorizeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head["Cache-Control"] = noStore
 	head[door.RequestIDHeader] = []string{c.RequestID}
 	h.Door.Limits(head, c)
+	h.Door.Retire(head, c)
+	if c.InAddress {
+		head[QueryHeader] = []string{c.Query}
+	}
 	aw.WriteHeader(http.StatusOK)
 }
 

@@ -58,9 +58,12 @@ func (q *verification) appendKnown(b []byte, d *door.Door, missing []postern.Sco
 		b = append(b, `,"which":"previous"`...)
 	}
 	if dec.Since != 0 && !dec.Allowed {
-		b = append(b, `,"endedAt":"`...)
-		b = dec.Since.Time().AppendFormat(b, "2006-01-02T15:04:05.999999Z07:00")
-		b = append(b, '"')
+		b = moment(b, "endedAt", dec.Since)
+	}
+	if dec.Kind.Legacy() {
+		r, _ := d.Verifier().Retirement(dec.KeyID())
+		b = moment(b, "deprecatedAt", r.DeprecatedAt)
+		b = moment(b, "sunsetAt", r.SunsetAt)
 	}
 	if retry := d.RetryAfter(&q.call); retry > 0 {
 		b = number(b, "retryAfter", retry)
@@ -108,6 +111,18 @@ func member(b []byte, name, value string) []byte {
 	b = append(b, name...)
 	b = append(b, '"', ':')
 	return door.AppendJSON(b, value)
+}
+
+// moment appends a time; nothing where there is none.
+func moment(b []byte, name string, at postern.Micros) []byte {
+	if at == 0 {
+		return b
+	}
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	b = append(b, '"', ':', '"')
+	b = at.Time().AppendFormat(b, "2006-01-02T15:04:05.999999Z07:00")
+	return append(b, '"')
 }
 
 func number(b []byte, name string, n int64) []byte {

@@ -40,7 +40,7 @@ type Config struct {
 	// Proved, where set, is told of secrets that were found by their slow hash.
 	Proved Proved
 	Clock  Clock // SystemClock unless set
-	Log     *slog.Logger
+	Log    *slog.Logger
 }
 
 // Verifier decides, on one node. Its methods may be called at the same time.

@@ -17,6 +17,7 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/api"
+	"postern.dev/postern/internal/door"
 	"postern.dev/postern/internal/door/doortest"
 	"postern.dev/postern/internal/gateway"
 	"postern.dev/postern/internal/httpapi"
@@ -30,10 +31,11 @@ type doors struct {
 	secrets                    map[string]string
 	gateway, verify, authorize string
 	got                        chan *http.Request // what the upstream got
+	legacyHeader               bool               // X-Api-Key is for imported credentials
 }
 
-func open(t *testing.T) *doors {
-	d := &doors{World: doortest.New(t), got: make(chan *http.Request, 1)}
+func open(t *testing.T, configure ...func(*door.Config)) *doors {
+	d := &doors{World: doortest.New(t, configure...), got: make(chan *http.Request, 1)}
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d.got <- r.Clone(r.Context())
 		w.Write([]byte("done"))
@@ -91,8 +93,24 @@ func send(t *testing.T, addr, method string, lines ...string) (*http.Response, s
 
 // TestVectors takes every attack to every door.
 func TestVectors(t *testing.T) {
-	d := open(t)
-	for _, v := range doortest.Vectors() {
+	open(t).vectors(t, doortest.Vectors())
+}
+
+// TestLegacyVectors takes old credentials to every door, where the operator lets
+// them in besides as bearers, and where not.
+func TestLegacyVectors(t *testing.T) {
+	t.Run("switched on", func(t *testing.T) {
+		d := open(t, func(c *door.Config) {
+			c.LegacyHeader, c.LegacyQuery = "x-api-key", []string{string(doortest.API), string(doortest.HubSpot)}
+		})
+		d.legacyHeader = true
+		d.vectors(t, doortest.LegacyVectors(true))
+	})
+	t.Run("switched off", func(t *testing.T) { open(t).vectors(t, doortest.LegacyVectors(false)) })
+}
+
+func (d *doors) vectors(t *testing.T, list []doortest.Vector) {
+	for _, v := range list {
 		v = v.Defaults()
 		t.Run(v.Name, func(t *testing.T) {
 			d.atGateway(t, v)
@@ -108,7 +126,10 @@ func (d *doors) lines(v doortest.Vector) (out []string) {
 	for _, a := range v.Auth {
 		out = append(out, "Authorization: "+doortest.Fill(a, d.secrets))
 	}
-	return append(out, v.Headers...)
+	for _, h := range v.Headers {
+		out = append(out, doortest.Fill(h, d.secrets))
+	}
+	return out
 }
 
 func (d *doors) atGateway(t *testing.T, v doortest.Vector) {
@@ -160,6 +181,9 @@ func (d *doors) forwarded(t *testing.T, v doortest.Vector, r *http.Request, e po
 	}
 	known := []string{"Postern-Account", "Postern-Account-Number", "Postern-Key", "Postern-Scopes", "Postern-Jwt", "Postern-Request-Id",
 		"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Accept-Encoding", "User-Agent", "Origin", "Access-Control-Request-Method", "Content-Length"}
+	if !d.legacyHeader {
+		known = append(known, "X-Api-Key") // then it is the upstream's own
+	}
 	for name := range r.Header {
 		if !slices.Contains(known, name) {
 			t.Errorf("the upstream got the header %s: %q", name, r.Header[name])
@@ -256,6 +280,58 @@ func (d *doors) silent(t *testing.T, at string, res *http.Response, body string)
 			t.Errorf("%s: the answer holds the secret %q", at, name)
 		}
 	}
+}
+
+// Callers with an old credential are told at every door that it goes, when, and
+// where to read more, whether they are let through or not; others are told nothing.
+func TestCallersAreToldOfTheSunset(t *testing.T) {
+	d := open(t, func(c *door.Config) { c.LegacyQuery, c.LegacyPage = []string{"*"}, "https://acme.example/keys" })
+	proxied := func(target string) []string {
+		return []string{"GET /authorize HTTP/1.1", "Host: a", "X-Original-Method: GET", "X-Original-URI: " + target}
+	}
+	check := func(at, target, secret string, retiring bool, addr string, lines []string) *http.Response {
+		t.Helper()
+		res, body := send(t, addr, "GET", append(lines, "Authorization: Bearer "+d.secrets[secret])...)
+		d.Sink.Await(t, 1)
+		links := strings.Join(res.Header["Link"], ", ")
+		dep, sun := res.Header["Deprecation"], res.Header["Sunset"]
+		if retiring && (!slices.Equal(dep, []string{"@1767323045"}) || !slices.Equal(sun, []string{"Sat, 02 Jan 2027 03:04:05 GMT"}) ||
+			!strings.Contains(links, `<https://acme.example/keys>; rel="deprecation"; type="text/html"`) || !strings.Contains(links, `rel="sunset"`)) {
+			t.Errorf("%s %s with %s: %d, Deprecation %q, Sunset %q, Link %q: %s", at, target, secret, res.StatusCode, dep, sun, links, body)
+		}
+		if !retiring && (dep != nil || sun != nil || strings.Contains(links, "sunset")) {
+			t.Errorf("%s %s with %s: Deprecation %q, Sunset %q, Link %q; want none", at, target, secret, dep, sun, links)
+		}
+		return res
+	}
+	for _, c := range []struct {
+		target, secret string
+		retiring       bool
+	}{{"/things", "old key", true}, {"/things", "old ended", true}, {"/hs/nothing", "old token", true}, {"/things", "good", false},
+		{"/things", "unknown", false}, {"/things", "revoked", false}} {
+		if res := check("gateway", c.target, c.secret, c.retiring, d.gateway, []string{"GET " + c.target + " HTTP/1.1", "Host: a"}); res.StatusCode == 200 {
+			<-d.got
+		}
+		check("authorize", c.target, c.secret, c.retiring, d.authorize, proxied(c.target))
+	}
+	// What is left of a query, for proxies that have to take the credential out.
+	res, _ := send(t, d.authorize, "GET", proxied("/things?a=1&hapikey="+d.secrets["old key"]+"&b=2")...)
+	d.Sink.Await(t, 1)
+	if got := res.Header["Postern-Query"]; res.StatusCode != 200 || !slices.Equal(got, []string{"a=1&b=2"}) {
+		t.Errorf("authorize: %d, Postern-Query %q", res.StatusCode, got)
+	}
+	body := `{"secret":"` + d.secrets["old key"] + `","method":"GET","path":"/things"}`
+	answer, err := http.Post("http://"+d.verify, "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var out api.VerifyAnswer
+	if err := json.NewDecoder(answer.Body).Decode(&out); err != nil || out.DeprecatedAt != "2026-01-02T03:04:05Z" || out.SunsetAt != "2027-01-02T03:04:05Z" {
+		t.Errorf("verify: %+v, %v", out, err)
+	}
+	d.Sink.Await(t, 1)
+	http.DefaultClient.CloseIdleConnections()
 }
 
 // TestNothingToGuess: an unknown key and a wrong secret, of whatever key, get the

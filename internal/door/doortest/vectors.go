@@ -106,6 +106,9 @@ func (w *World) Secrets(t testing.TB) map[string]string {
 	s["lookalike"] = strings.Replace(good, "p", "р", 1) // a Cyrillic er
 	s["wide"] = strings.Replace(good, "_", "＿", 1)
 	s["retyped"] = strings.Replace(good, "_sk_", "_pak_", 1)
+	s["old token"] = w.Legacy(t, postern.KindLegacyPrivateApp, "pat-na1-11111111-2222-4333-8444-555555555555", nil)
+	s["old key"] = w.Legacy(t, postern.KindLegacyAPIKey, "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee", nil)
+	s["old ended"] = w.Legacy(t, postern.KindLegacyAPIKey, "aaaaaaaa-bbbb-4ccc-8ddd-ffffffffffff", func(r *postern.CredentialRow) { r.RevokedAt = ago })
 	return s
 }
 

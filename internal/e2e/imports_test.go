@@ -41,7 +41,7 @@ var mayImport = []struct{ pkg, imports string }{
 	{"internal/webhook", ". internal/store"},
 	{"internal/workbench/accesslog", ""},
 	{"internal/workbench/company", ". internal/catalog"},
-	{"internal/workbench", ". internal/store internal/catalog internal/keyring internal/advice internal/slowhash internal/workbench/accesslog"},
+	{"internal/workbench", ". internal/store internal/catalog internal/activity internal/keyring internal/advice internal/slowhash internal/workbench/accesslog"},
 	{"internal/crm", ". internal/store"},
 	{"internal/signin", ". internal/store internal/keyring"},
 	{"internal/signin/signintest", ""},

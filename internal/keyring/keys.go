@@ -36,54 +36,58 @@ type Made struct {
 
 // CreateKey makes a service key and its first secret. The member must hold every scope.
 func (kr *Keyring) CreateKey(ctx context.Context, by postern.Actor, in NewKey) (made Made, err error) {
-	made.Seq, err = kr.change(ctx, by, "service_key.create", "", func(c *change) error {
-		m, err := c.member(postern.PermKeysWrite)
-		if err != nil {
-			return err
-		}
-		done, again, err := c.idempotent(in.Idempotency, "service_key.create", in)
-		if err != nil {
-			return err
-		}
-		if again != nil {
-			rec, err := c.Key(ctx, by.AccountID, postern.KeyID(again.Object))
-			made = Made{Key: rec.Key}
-			return err
-		}
-		known, err := kr.known(ctx, c)
-		if err != nil {
-			return err
-		}
-		rec, err := c.draft(in, known)
-		if err != nil {
-			return err
-		}
-		if err := contain(m, rec.Row.Scopes, known, "make this key"); err != nil {
-			return err
-		}
-		if err := c.obey(rec, nil, known); err != nil {
-			return err
-		}
-		if n, err := c.CountKeys(ctx, by.AccountID); err != nil {
-			return err
-		} else if n >= postern.MaxKeysPerAccount {
-			return postern.Errorf(postern.CodeTooLarge, "The account has %d service keys, which is the most. Delete some that have ended.", n)
-		}
-		secret := c.newSecret(rec, 1)
-		rec.Row.Seal(kr.cfg.Pepper)
-		if err := c.InsertKey(ctx, rec); err != nil {
-			return err
-		}
-		if err := done(string(rec.Row.Key), 1); err != nil {
-			return err
-		}
-		made = Made{Key: rec.Key, Secret: secret}
-		if err := c.feed(postern.ChangeCredential, by.AccountID, string(rec.Row.Key)); err != nil {
-			return err
-		}
-		return c.audit("service_key.create", string(rec.Row.Key), rec.Key.Name, diff(nil, keyFacts(&rec.Key)))
+	made.Seq, err = kr.change(ctx, by, "service_key.create", "", func(c *change) (err error) {
+		made, err = c.createKey(in)
+		return err
 	})
 	return made, err
+}
+
+func (c *change) createKey(in NewKey) (made Made, err error) {
+	m, err := c.member(postern.PermKeysWrite)
+	if err != nil {
+		return made, err
+	}
+	done, again, err := c.idempotent(in.Idempotency, "service_key.create", in)
+	if err != nil {
+		return made, err
+	}
+	if again != nil {
+		rec, err := c.Key(c.ctx, c.by.AccountID, postern.KeyID(again.Object))
+		return Made{Key: rec.Key}, err
+	}
+	known, err := c.kr.known(c.ctx, c)
+	if err != nil {
+		return made, err
+	}
+	rec, err := c.draft(in, known)
+	if err != nil {
+		return made, err
+	}
+	if err := contain(m, rec.Row.Scopes, known, "make this key"); err != nil {
+		return made, err
+	}
+	if err := c.obey(rec, nil, known); err != nil {
+		return made, err
+	}
+	if n, err := c.CountKeys(c.ctx, c.by.AccountID); err != nil {
+		return made, err
+	} else if n >= postern.MaxKeysPerAccount {
+		return made, postern.Errorf(postern.CodeTooLarge, "The account has %d service keys, which is the most. Delete some that have ended.", n)
+	}
+	secret := c.newSecret(rec, 1)
+	rec.Row.Seal(c.kr.cfg.Pepper)
+	if err := c.InsertKey(c.ctx, rec); err != nil {
+		return made, err
+	}
+	if err := done(string(rec.Row.Key), 1); err != nil {
+		return made, err
+	}
+	if err := c.feed(postern.ChangeCredential, c.by.AccountID, string(rec.Row.Key)); err != nil {
+		return made, err
+	}
+	err = c.audit("service_key.create", string(rec.Row.Key), rec.Key.Name, diff(nil, keyFacts(&rec.Key)))
+	return Made{Key: rec.Key, Secret: secret}, err
 }
 
 // draft checks what a new key shall be and makes its record, still without a secret.

@@ -291,6 +291,9 @@ func legacyFacts(l *postern.LegacyCredential) map[string]any {
 	if len(l.Networks) > 0 {
 		m["networks"] = l.Networks
 	}
+	if len(l.Brownouts) > 0 {
+		m["brownouts"] = windowFacts(l.Brownouts)
+	}
 	if l.Rate.Calls > 0 {
 		m["rateLimit"] = map[string]any{"calls": l.Rate.Calls, "seconds": int64(l.Rate.Per / time.Second)}
 	}

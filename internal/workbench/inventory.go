@@ -9,6 +9,7 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/advice"
+	"postern.dev/postern/internal/catalog"
 )
 
 // Item is one credential of an inventory: what it did, who did it with it, and what
@@ -177,16 +178,27 @@ func (c *Collector) report(it *item) Item {
 func (c *Collector) use(k opKey, n *opCount) OperationUse {
 	u := OperationUse{Upstream: k.upstream, Method: k.method, Path: k.path, Calls: n.calls, OK: n.ok, First: n.first, Last: n.last}
 	if op := c.ops[k]; op != nil && k.upstream != "" {
-		u.Operation, u.Public = op.Name, op.Public
-		for _, w := range op.Ways {
-			u.Kinds |= w.Kinds
-			if w.Kinds.Has(postern.KindServiceKey) {
-				u.Ways = append(u.Ways, w.Scopes)
-			}
+		u.Operation = op.Name
+		u.learn(op)
+	}
+	u.Writes = writes(u.Method, u.Path)
+	return u
+}
+
+// learn notes what a catalog says of an operation.
+func (u *OperationUse) learn(op *catalog.Operation) {
+	u.Public, u.Kinds, u.Ways = op.Public, 0, nil
+	for _, w := range op.Ways {
+		u.Kinds |= w.Kinds
+		if w.Kinds.Has(postern.KindServiceKey) {
+			u.Ways = append(u.Ways, w.Scopes)
 		}
 	}
-	u.Writes = u.Method != "GET" && u.Method != "HEAD" && u.Method != "OPTIONS" && !readsByPost(u.Method, u.Path)
-	return u
+	u.Writes = writes(u.Method, u.Path)
+}
+
+func writes(method, path string) bool {
+	return method != "GET" && method != "HEAD" && method != "OPTIONS" && !readsByPost(method, path)
 }
 
 // readsByPost knows the operations that only ask, though they do so with a body.

@@ -300,6 +300,8 @@ func (c *Config) check() error {
 		return bad("burst-seconds", "from 1 to 3,600, not %d", c.BurstSecs)
 	case c.DailyCalls < 0:
 		return bad("daily-calls", "not below 0")
+	case strings.Contains(c.GitHubLeaks, "://") && !strings.HasPrefix(c.GitHubLeaks, "https://"):
+		return bad("github-leaks", "on, an https URL or a file")
 	case c.KeepActivity < time.Hour:
 		return bad("keep-activity", "at least 1h, not %s", c.KeepActivity)
 	case c.KeepTotals < c.KeepActivity:

@@ -19,7 +19,7 @@ import (
 	"postern.dev/postern/internal/store/storetest"
 )
 
-var auditEntries = flag.Int("audit.entries", 10_000, "entries of the log that is verified against the clock")
+var auditEntries = flag.Int("audit.entries", 4_000, "entries of the log that is verified against the clock")
 
 // fillAudit appends entries as InsertAudit does, many at once.
 func fillAudit(t testing.TB, db *store.DB, n int) {

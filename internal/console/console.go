@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/advice"
 	"postern.dev/postern/internal/auditor"
 	"postern.dev/postern/internal/door"
 	"postern.dev/postern/internal/keyring"
@@ -65,6 +66,7 @@ func (c *Config) fill() error {
 type Console struct {
 	cfg     Config
 	kr      *keyring.Keyring
+	advice  *advice.Service
 	log     *slog.Logger
 	assets  *assets
 	pages   *pages
@@ -85,7 +87,7 @@ func New(cfg Config) (*Console, error) {
 	if err := cfg.fill(); err != nil {
 		return nil, err
 	}
-	c := &Console{cfg: cfg, kr: cfg.Keyring, log: cfg.Log, known: map[string]bool{}}
+	c := &Console{cfg: cfg, kr: cfg.Keyring, advice: advice.NewService(cfg.Keyring, cfg.Activity, cfg.Now), log: cfg.Log, known: map[string]bool{}}
 	var err error
 	if c.assets, err = loadAssets(); err != nil {
 		return nil, fmt.Errorf("console: assets: %w", err)

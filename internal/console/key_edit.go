@@ -26,7 +26,7 @@ func (c *Console) keyEditRoutes() []route {
 		{Pattern: "POST /keys/{id}/scopes", Serve: c.saveScopes, Need: write},
 		{Pattern: "GET /keys/{id}/scopes/unused", Serve: c.askUnused, Need: write},
 		{Pattern: "POST /keys/{id}/scopes/unused", Serve: c.removeUnused, Need: write},
-		{Pattern: "POST /keys/{id}/scopes/restore", Serve: c.restoreScopes, Need: write},
+		{Pattern: "POST /keys/{id}/undo", Serve: c.undoNarrowing, Need: write},
 		{Pattern: "POST /keys/{id}/reviewed", Serve: c.reviewed, Need: write},
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/advice"
 )
 
 // keyPageViews are the pages of one key, with full data and with none.
@@ -23,7 +24,7 @@ func keyPageViews(c func() Common) map[string][]view {
 	}
 	none := func() keyHead { return keyHead{F: newForm()} }
 	row := scopeRow{Name: postern.Scope(polyglot), Words: polyglot, Group: polyglot, Write: true, Sensitive: true, Opens: []string{polyglot}, Kind: "warn", State: "Idle 40 days", Last: t0, Granted: t0}
-	card := &accessCard{Rows: []scopeRow{row, {Name: "x", Gone: true, Granted: t0}}, Unused: []scopeRow{row}, Watched: 90, Soon: true}
+	card := &accessCard{Rows: []scopeRow{row, {Name: "x", Gone: true, Granted: t0}}, Unused: []scopeRow{row}, Watched: 90, Soon: true, Score: 75, Advice: 2}
 	callers := []callerRow{{Tool: polyglot, Agent: polyglot, IP: polyglot, Calls: 12345, Refused: 1, First: t0, Last: t0, New: true}, {Calls: 1}}
 	call := keyCall{At: t0, Clock: "09:00:00", Method: polyglot, Path: polyglot, Status: 403, Why: polyglot, Scope: polyglot, Took: "12 ms", IP: polyglot, Client: polyglot}
 	full := func(at string) *keyView {
@@ -32,8 +33,12 @@ func keyPageViews(c func() Common) map[string][]view {
 		return &keyView{keyHead: h, At: at, Tabs: tabs{"This key", []tab{{"Overview", "/keys/x", "3", true}}}, Age: "3 days old", AgeWarn: true, InDays: "in 3 days", From: "2 ranges", FromMore: polyglot, Rate: "3 calls in 1 second", Starts: true,
 			Calls:  &callsCard{Periods: []tab{{"30 days", "/keys/x", "", true}}, Name: "30 days", Each: "Day", Any: true, Stats: []stat{{"1", polyglot, true}}, Chart: chart{Label: polyglot, Names: []string{polyglot}, Kinds: []string{"b1"}, Bars: []bar{{polyglot, []int64{3}}}}},
 			Latest: []keyCall{call}, Callers: callers, More: 3, History: []historyRow{{At: t0, Words: polyglot, Who: polyglot, Detail: polyglot, Refused: true}}, Older: "/keys/x", Access: card,
-			Most: []rankRow{{polyglot, polyglot, 3, 100}}, Undo: &undoNote{[]string{polyglot}, t0, polyglot}, Secrets: []secretRow{{Gen: 1, Last4: "abcd", Name: polyglot, Kind: "ok", State: polyglot, MadeAt: t0, Age: "3 days", By: polyglot, Use: use}, {}}, Refused: true}
+			Most: []rankRow{{polyglot, polyglot, 3, 100}}, Undo: &undoNote{[]string{polyglot}, t0, polyglot, false}, Secrets: []secretRow{{Gen: 1, Last4: "abcd", Name: polyglot, Kind: "ok", State: polyglot, MadeAt: t0, Age: "3 days", By: polyglot, Use: use}, {}}, Refused: true}
 	}
+	replay := &replayPart{Replay: &advice.Replay{Looked: 12, Fails: 3, Already: 1, Unjudged: 1, Others: 1}, Days: 7, More: 1,
+		Rows: []replayRow{{3, polyglot, polyglot, polyglot, polyglot, t0}}}
+	watched := &watchPageView{keyHead: head(newForm()), Removed: []string{polyglot}, Added: []string{polyglot}, Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, By: polyglot, Replay: replay}
+	watched.K.Watch = &postern.Watch{Since: t0}
 	places := []place{{Tool: polyglot, Agent: polyglot, IP: polyglot, Calls: 99, First: t0.Add(-72 * time.Hour), Last: t0, OldLast: t0, NewFirst: t0, NewLast: t0, Every: time.Hour, New: true, Kind: "warn", State: polyglot}, {}}
 	empty := &keyView{keyHead: none(), Calls: &callsCard{}, Access: &accessCard{}}
 	stop := func(act string, f *form) *stopView { return &stopView{head(f), act} }
@@ -42,6 +47,8 @@ func keyPageViews(c func() Common) map[string][]view {
 	}
 	return map[string][]view{
 		"key":          {&keyView{keyHead: none()}, empty, full(""), full("activity"), full("scopes"), full("secrets"), full("connect"), full("history")},
+		"key_whatif":   {&whatIfView{keyHead: none()}, &whatIfView{head(newForm()), "scopes", []nameValue{{"scope", polyglot}}, replay, true}},
+		"key_watch":    {&watchPageView{keyHead: none()}, watched},
 		"key_rename":   {&renameView{none()}, &renameView{head(bad("name"))}},
 		"key_unused":   {&unusedView{keyHead: none()}, &unusedView{head(newForm()), card}, &unusedView{head(newForm()), &accessCard{Wait: true}}},
 		"key_stop":     {&stopView{none(), "pause"}, stop("pause", newForm()), stop("resume", newForm()), stop("end", bad("endtyped")), stop("delete", bad("typed"))},

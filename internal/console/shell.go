@@ -27,6 +27,7 @@ var menu = []struct {
 	}},
 	{"Monitoring", []menuEntry{
 		{"Activity", "/activity", "pulse", "GET /activity", postern.PermActivityRead},
+		{"Advice", "/advice", "compass", "GET /advice", postern.PermActivityRead},
 		{"Audit log", "/audit", "shield", "GET /audit", postern.PermAuditRead},
 		{"Migration", "/migration", "move", "GET /migration", postern.PermKeysRead},
 	}},

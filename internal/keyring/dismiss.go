@@ -57,6 +57,9 @@ func (kr *Keyring) GrantedSince(ctx context.Context, by postern.Actor, id poster
 		}
 		for i := range list {
 			e := &list[i]
+			if e.Action == actUndo {
+				continue // what it gave back had been granted before
+			}
 			had := scopesOf(e.Before)
 			for s := range scopesOf(e.After) {
 				if at, ok := out[s]; !had[s] && (!ok || e.At.After(at)) {

@@ -61,7 +61,7 @@ var mayImport = []struct{ pkg, imports string }{
 const rooms = "internal/auditlog internal/auditor internal/store internal/catalog internal/verify internal/activity internal/keyring internal/advice internal/notify internal/rotation internal/leaks internal/oauth internal/webhook internal/workbench"
 
 // The ones that put the others together may import anything.
-var wires = []string{"cmd/postern", "bench", "internal/node", "internal/demo", "internal/e2e", "internal/e2e/browser", "internal/e2e/model"}
+var wires = []string{"cmd/postern", "bench", "bench/activity", "internal/node", "internal/demo", "internal/e2e", "internal/e2e/browser", "internal/e2e/model"}
 
 // only says which packages alone may import something.
 var only = []struct{ what, by string }{

@@ -179,6 +179,20 @@ func (l *Log) tidy(ctx context.Context) {
 	}
 }
 
+// Tidy does at once what Run does from time to time: it merges small blocks, makes
+// spans, and removes what is too old.
+func (l *Log) Tidy(ctx context.Context) error {
+	var m merger
+	if err := m.run(ctx, l); err != nil {
+		return err
+	}
+	if err := l.makeSpans(ctx, m.seq); err != nil {
+		return err
+	}
+	l.pruneAll(ctx)
+	return ctx.Err()
+}
+
 // pruneAll removes all that is too old.
 func (l *Log) pruneAll(ctx context.Context) {
 	now := l.cfg.Now()

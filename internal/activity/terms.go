@@ -12,7 +12,9 @@ import (
 const (
 	signatureBits = 1 << 14
 	signatureSets = 4 // bits of one term
-	chunkRows     = 16
+	chunkRows     = 32
+	// askTrigrams is how many parts of a user agent are asked for: a few are as good as all.
+	askTrigrams = 4
 )
 
 // term is the hash of something that a call has. It must stay the same for ever:
@@ -109,7 +111,11 @@ func (t *test) terms() (out []term) {
 	}
 	add(termIP, t.IP)
 	add(termScope, string(t.Scope))
-	trigrams(t.agent, func(k term) { out = append(out, k) })
+	var parts []term
+	trigrams(t.agent, func(k term) { parts = append(parts, k) })
+	for i := range min(askTrigrams, len(parts)) {
+		out = append(out, parts[i*(len(parts)-1)/max(1, min(askTrigrams, len(parts))-1)])
+	}
 	if t.RequestID != "" {
 		id := t.request.text
 		if t.request.uuid {

@@ -14,7 +14,7 @@ create table activity_spans (
 create index activity_spans_at on activity_spans (last_at);
 
 -- A table of bits for each span: a row for each bit of a block's signature, a column for each block. A term of a call
--- sets some bits of its block. Rows lie 16 in a chunk.
+-- sets some bits of its block. Rows lie 32 in a chunk.
 create table activity_span_bits (
 	account_id text not null,
 	chunk      integer not null,

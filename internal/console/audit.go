@@ -40,6 +40,8 @@ var auditActions = []struct{ id, words string }{
 	{"service_key.create", "created a service key"}, {"service_key.update", "changed a service key"}, {"service_key.rotate", "rotated a service key"},
 	{"service_key.rotation.finish", "ended an old secret"}, {"service_key.rotation.cancel", "took back a rotation"}, {"service_key.rotation.extend", "kept an old secret longer"}, {"service_key.rotation.ask", "asked about an old secret that is still used"},
 	{"tripwire.retired_secret", "saw a secret that has ended"}, {"tripwire.far_networks", "saw a secret in two far networks at once"}, {"tripwire.canary", "saw a canary used"}, {"tripwire.refusals", "saw a burst of refused calls"},
+	{"service_key.narrow", "narrowed a service key"}, {"service_key.watch", "tried less on a service key"}, {"service_key.enforce", "made count what was tried on a key"}, {"service_key.unwatch", "stopped trying less on a key"}, {"service_key.undo", "took back a narrowing"},
+	{"advice.dismiss", "put advice aside"}, {"advice.take_up", "took advice up again"},
 	{"service_key.revoke", "ended a service key"}, {"service_key.delete", "deleted a service key"}, {"service_key.flag", "marked a key for review"},
 	{"personal_key.create", "made a personal key"}, {"personal_key.revoke", "ended a personal key"},
 	{"member.create", "added a person"}, {"member.invite", "invited a person"}, {"member.reinvite", "invited a person again"}, {"member.join", "joined"},

@@ -102,6 +102,16 @@ func historyWords(e *postern.AuditEntry) string {
 		return "Deleted"
 	case "service_key.update":
 		return updateWords(e)
+	case "service_key.narrow":
+		return join("Narrowed:", updateWords(e))
+	case "service_key.enforce":
+		return join("What was tried counts:", updateWords(e))
+	case "service_key.undo":
+		return join("Taken back:", updateWords(e))
+	case "service_key.watch":
+		return "Trying less"
+	case "service_key.unwatch":
+		return "Stopped trying less"
 	}
 	words := strings.ReplaceAll(strings.ReplaceAll(strings.TrimPrefix(e.Action, "service_key."), ".", " "), "_", " ")
 	if words == "" {

@@ -26,7 +26,7 @@ import (
 const Path = "/docs/"
 
 // order is that in which the pages are listed; a page that isn't here comes after them.
-var order = []string{"README", "quick-start", "concepts", "catalog", "configuration", "cli", "http-api", "problems", "audit", "operating", "security-model", "crm"}
+var order = []string{"README", "quick-start", "concepts", "catalog", "configuration", "cli", "http-api", "problems", "activity", "audit", "operating", "security-model", "crm"}
 
 // moved are addresses that stay good although what they name is part of a page.
 // Refusals in HubSpot's dialect link to both.

@@ -64,6 +64,8 @@ var (
 	writtenDesc    = describe1("activity_written_total", "Calls that were written.")
 	bufferedDesc   = describe1("activity_buffered", "Calls that wait to be written.")
 	droppedDesc    = describe1("activity_dropped_total", "Calls that were not recorded for want of room, by their reason.", "reason")
+	spoolDesc      = describe1("activity_spool_bytes", "Size of the calls that wait on disk for the database, and of what is not yet cleared away.")
+	damagedDesc    = describe1("activity_spool_damaged_total", "Batches of calls on disk that can't be read.")
 	lagTimeDesc    = describe1("activity_lag_seconds", "Age of the oldest call that waits to be written.")
 	auditDesc      = describe1("audit_entries", "Entries of the audit log.")
 	coveredDesc    = describe1("audit_covered_entries", "Entries of the audit log that signed checkpoints cover.")
@@ -75,7 +77,7 @@ var (
 // Describe lists the figures.
 func (c *inner) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{decisionsDesc, keysDesc, bytesDesc, aliveDesc, leaseDesc, lagDesc, appliedDesc, offsetDesc,
-		tamperedDesc, alteredDesc, lostDesc, recordedDesc, writtenDesc, bufferedDesc, droppedDesc, lagTimeDesc, auditDesc, coveredDesc, auditSoundDesc, checkedDesc, buildDesc} {
+		tamperedDesc, alteredDesc, lostDesc, recordedDesc, writtenDesc, bufferedDesc, droppedDesc, spoolDesc, damagedDesc, lagTimeDesc, auditDesc, coveredDesc, auditSoundDesc, checkedDesc, buildDesc} {
 		ch <- d
 	}
 }
@@ -121,6 +123,8 @@ func (c *inner) Collect(ch chan<- prometheus.Metric) {
 	count(recordedDesc, float64(a.Recorded))
 	count(writtenDesc, float64(a.Written))
 	gauge(bufferedDesc, float64(a.Buffered))
+	gauge(spoolDesc, float64(a.Spool.Bytes))
+	count(damagedDesc, float64(a.Spool.DamagedFrames))
 	gauge(lagTimeDesc, a.Lag.Seconds())
 	gauge(buildDesc, 1, c.s.cfg.Version)
 }

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,9 @@ var (
 	kills    = flag.Int("kills", 8, "how often TestKill kills the server on SQLite; a quarter as often on PostgreSQL")
 	killSeed = flag.Uint64("killseed", 0, "the seed of TestKill; 0: another each time")
 )
+
+// leastChanges is how many changes are acknowledged before each kill.
+const leastChanges = 5
 
 // writers is how many clients change things at once.
 const writers = 6
@@ -58,13 +62,15 @@ type massacre struct {
 	writers []*writer
 	admin   string
 
-	acknowledged, unanswered, done int // changes: with an answer, without, and of these those that had been made
-	early                          int // kills before the server was ready
+	acknowledged, unanswered, done int           // changes: with an answer, without, and of these those that had been made
+	early                          int           // kills before the server was ready
+	through                        atomic.Int64  // changes acknowledged in this round
+	another                        chan struct{} // told of some of them
 	calls                          int
 }
 
 func newMassacre(t *testing.T, p place, seed uint64) *massacre {
-	m := &massacre{t: t, place: p, rnd: rand.New(rand.NewPCG(seed, 1)), admin: p.setup(t)}
+	m := &massacre{t: t, place: p, another: make(chan struct{}, 1), rnd: rand.New(rand.NewPCG(seed, 1)), admin: p.setup(t)}
 	s := m.start()
 	admin := s.as(m.admin)
 	admin.must(t, http.StatusOK, nil, "PUT", "/v1/upstreams/lab", api.UpstreamSettings{URL: "http://127.0.0.1:9", Prefix: "/lab"})
@@ -127,8 +133,19 @@ func (m *massacre) load(s *server, life time.Duration) {
 		all.Go(w.write)
 	}
 	<-time.After(life)
+	// On a busy machine the random life may be over before much has happened: it goes on
+	// until some changes are through, so that there is something to lose.
+	for slow := time.After(30 * time.Second); m.through.Load() < leastChanges; {
+		select {
+		case <-m.another:
+			continue
+		case <-slow:
+		}
+		break
+	}
 	s.kill()
 	all.Wait()
+	m.through.Store(0)
 	for _, w := range m.writers {
 		w.client.CloseIdleConnections()
 		m.acknowledged, m.calls = m.acknowledged+w.acknowledged, m.calls+w.calls
@@ -360,6 +377,11 @@ func (w *writer) send(into any, settle func() bool, method, path string, body an
 		}
 		w.settle = nil
 		w.acknowledged++
+		w.m.through.Add(1)
+		select {
+		case w.m.another <- struct{}{}:
+		default:
+		}
 		return nil
 	}
 }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,7 +16,8 @@ import (
 func (c *Console) whatIfRoutes() []route {
 	seen, write := []postern.Permission{postern.PermActivityRead}, []postern.Permission{postern.PermKeysWrite}
 	return []route{
-		// It only shows what the form would do, so it may be sent again.
+		// It only shows what the form would do, so it may be sent again, or linked to.
+		{Pattern: "GET /keys/{id}/what-if", Serve: c.whatIf, Need: seen},
 		{Pattern: "POST /keys/{id}/what-if", Serve: c.whatIf, Need: seen, Anew: true},
 		{Pattern: "GET /keys/{id}/watch", Serve: c.showWatch, Need: seen},
 		{Pattern: "POST /keys/{id}/watch", Serve: c.startWatch, Need: write},
@@ -99,6 +101,9 @@ func (c *Console) whatIf(v *visit) error {
 		return err
 	}
 	f := v.sent()
+	if v.r.Method == http.MethodGet {
+		f = &form{Values: v.r.URL.Query()}
+	}
 	h.F = f
 	view := &whatIfView{keyHead: h, From: "scopes"}
 	p := advice.Proposal{}

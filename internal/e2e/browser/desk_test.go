@@ -82,6 +82,9 @@ func (d *desk) fill(ctx context.Context, n *node.Node) (err error) {
 	if _, err := n.Keyring.EditKey(ctx, by, d.keys["paused-import"].ID, keyring.KeyEdit{Paused: &paused}); err != nil {
 		return err
 	}
+	if _, err := n.Keyring.NarrowKey(ctx, by, d.keys["soon-over"].ID, keyring.Narrowing{Scopes: &[]postern.Scope{}, Watch: true}); err != nil {
+		return err
+	}
 	if _, err := n.Keyring.RevokeKey(ctx, by, d.keys["ended-export"].ID, "The export moved to another tool."); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package activity
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,14 +71,19 @@ type requestTest struct {
 	uuid bool
 }
 
+// bytes are what a block has of the request ID.
+func (r *requestTest) bytes() []byte {
+	if r.uuid {
+		return r.id[:]
+	}
+	return []byte(r.text)
+}
+
 func (r *requestTest) is(c *call) bool {
 	if c.uuid != r.uuid {
 		return false
 	}
-	if r.uuid {
-		return string(c.request) == string(r.id[:])
-	}
-	return string(c.request) == r.text
+	return string(c.request) == string(r.bytes())
 }
 
 func (f *Filter) test() *test {
@@ -130,6 +136,10 @@ func (t *test) pass(u *unpacked, fn func(c *call)) error {
 		some = some || shapes[i]
 	}
 	if !some || t.path != "" && !slices.ContainsFunc(u.texts, func(s string) bool { return strings.HasPrefix(s, t.path) }) {
+		return nil
+	}
+	// One look at all request IDs tells of most blocks that it isn't in them.
+	if t.RequestID != "" && !bytes.Contains(u.sec[secRequests].b, t.request.bytes()) {
 		return nil
 	}
 	return u.each(func(c *call) {

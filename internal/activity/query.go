@@ -27,7 +27,7 @@ const (
 var lookTime = 500 * time.Millisecond
 
 // spanAfter is how many blocks are read one after the other before spans are asked. A test makes it small.
-var spanAfter = 48
+var spanAfter = 24
 
 // lookBlocks is how many blocks are read in one go: few at first, since most
 // questions are answered by one or two. A test makes them fewer.

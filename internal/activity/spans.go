@@ -15,7 +15,7 @@ import (
 )
 
 // spanBlocks is how many blocks a span has. A test makes it small.
-var spanBlocks = 256
+var spanBlocks = 128
 
 var (
 	spansTable    = table{name: "activity_spans", columns: "account_id, last_seq, first_seq, first_at, last_at, places"}

@@ -97,7 +97,6 @@ func (t *test) terms() (out []term) {
 			out = append(out, termOf(kind, text))
 		}
 	}
-	add(termKey, string(t.Key))
 	add(termOperation, t.Operation)
 	if t.Status != 0 {
 		add(termStatus, strconv.Itoa(t.Status))
@@ -122,6 +121,10 @@ func (t *test) terms() (out []term) {
 			id = string(t.request.id[:])
 		}
 		add(termRequest, id)
+	}
+	// Which blocks have calls of a key is known without.
+	if len(out) > 0 {
+		add(termKey, string(t.Key))
 	}
 	return out
 }

@@ -162,6 +162,11 @@ func equalTotals(t *testing.T, l *activity.Log) {
 			t.Fatal(err)
 		}
 	}
+	for _, account := range []postern.AccountID{acme, ajax} {
+		if wrong, err := l.Check(ctx, account, t0.Add(-time.Hour), t0.Add(24*time.Hour)); err != nil || len(wrong) > 0 {
+			t.Errorf("totals of %s that aren't what their calls come to: %+v, %v", account, wrong, err)
+		}
+	}
 	if callers != raw[0] || uses != allowed || days != counted {
 		t.Errorf("callers %d, want %d; uses %d, want %d; days %d, want %d", callers, raw[0], uses, allowed, days, counted)
 	}

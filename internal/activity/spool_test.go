@@ -251,3 +251,38 @@ func FuzzFrame(f *testing.F) {
 		}
 	})
 }
+
+// TestASpoolThatCantBeWritten takes the directory away: calls still reach the
+// database, and the spool is used again once the directory is back.
+func TestASpoolThatCantBeWritten(t *testing.T) {
+	defer activity.SetSegments(1)() // each frame begins a file
+	engines(t, func(t *testing.T, target string) {
+		dir := filepath.Join(t.TempDir(), "spool")
+		l := open(t, activity.Config{Target: target, Spool: dir})
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 10 {
+			l.Record(call(t0, path(i)))
+			activity.Drain(l)
+		}
+		if st := l.Stats(); !st.Spool.Full || st.Buffered != 10 || len(st.Dropped) > 0 {
+			t.Errorf("Stats = %+v, want a spool that takes nothing, and all calls held", st)
+		}
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		activity.Drain(l)
+		if st := l.Stats(); st.Spool.Full || len(segments(t, dir)) != 10 {
+			t.Errorf("Stats = %+v with %d files, want all that was held in the spool", st, len(segments(t, dir)))
+		}
+		flush(t, l)
+		if n := len(calls(t, l)); n != 10 {
+			t.Errorf("%d calls, want 10", n)
+		}
+		if st := l.Stats(); st.Spool.Bytes > 1000 || len(segments(t, dir)) > 1 {
+			t.Errorf("%d bytes and %d files are left in the spool", st.Spool.Bytes, len(segments(t, dir)))
+		}
+		equalTotals(t, l)
+	})
+}

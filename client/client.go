@@ -127,7 +127,11 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		o(r)
 	}
 	var body []byte
-	if in != nil {
+	if raw, ok := in.(*lines); ok {
+		body = raw.data
+		r.header.Set("Content-Type", raw.kind)
+		r.asks = true // the same lines again are imported once
+	} else if in != nil {
 		var err error
 		if body, err = json.Marshal(in); err != nil {
 			return fmt.Errorf("client: %s %s: %w", method, path, err)
@@ -172,7 +176,7 @@ func (c *Client) send(ctx context.Context, r *request, body []byte) (after time.
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.agent)
-	if r.in != nil {
+	if r.in != nil && req.Header.Get("Content-Type") == "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	if s := c.secret(); s != "" {

@@ -71,6 +71,11 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, st *state) error 
 			return postern.Invalidf(fieldName(name), "This query parameter is there twice.")
 		}
 	}
+	if op := st.call.Decision.Operation; op != nil && op.Name == importLegacy {
+		var err error
+		st.format, st.body, err = openImport(w, r)
+		return err
+	}
 	limit, within := int64(maxBody), bodyTime
 	if op := st.call.Decision.Operation; op != nil && (op.Name == loadCatalog || op.Name == whatIfCatalog) {
 		limit, within = maxDocuments, documentTime

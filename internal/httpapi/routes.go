@@ -32,6 +32,7 @@ func (s *server) register(a huma.API) {
 	huma.Register(a, op("GET /v1/service-keys/{id}/receipt", "readReceipt", "Ask where the latest change of a service key is in force", read), s.readReceipt)
 
 	s.registerAdvice(a)
+	s.registerLegacy(a)
 
 	huma.Register(a, op("GET /v1/scopes", "listScopes", "List scopes", postern.PermCatalogRead), s.listScopes)
 	huma.Register(a, op("GET /v1/upstreams", "listUpstreams", "List upstreams", postern.PermCatalogRead), s.listUpstreams)

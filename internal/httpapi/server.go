@@ -94,6 +94,7 @@ type server struct {
 	ready    readiness
 
 	auditExports chan struct{} // places of the exports of the audit log
+	imports      chan struct{} // places of the imports of old credentials
 }
 
 // New makes the handler of the console's listener.
@@ -108,7 +109,7 @@ func New(cfg Config) (http.Handler, error) {
 		writes:   newThrottle(cfg.WritesPerSecond),
 		endings:  newThrottle(5 * cfg.WritesPerSecond),
 		failures: newThrottle(cfg.FailuresPerSecond)}
-	s.metrics, s.auditExports = newMetrics(s), make(chan struct{}, auditExports)
+	s.metrics, s.auditExports, s.imports = newMetrics(s), make(chan struct{}, auditExports), make(chan struct{}, importsAtOnce)
 	operations, document, err := s.operations()
 	if err != nil {
 		return nil, err

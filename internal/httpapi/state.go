@@ -26,6 +26,9 @@ type state struct {
 	err     error // what the answer doesn't tell
 	started time.Time
 	bytesIn int64
+	// Of an import, whose body is read as it comes.
+	format string
+	body   io.Reader
 }
 
 type stateKey struct{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -274,7 +275,12 @@ func (q *queries) insertRows(ctx context.Context, what, head string, rows [][]an
 			}
 			for k := range row {
 				b.WriteString([2]string{"(", ", "}[min(k, 1)])
-				fmt.Fprintf(&b, "$%d", len(args)+k+1)
+				if q.engine == SQLite {
+					b.WriteByte('?') // it looks for a named one among all before it
+				} else {
+					b.WriteByte('$')
+					b.WriteString(strconv.Itoa(len(args) + k + 1))
+				}
 			}
 			b.WriteByte(')')
 			args = append(args, row...)

@@ -237,6 +237,10 @@ type catalogWhatIfInput struct {
 }
 
 func (s *server) whatIfCatalog(ctx context.Context, in *catalogWhatIfInput) (*replayOutput, error) {
+	// Megabytes are read for those who may load them.
+	if err := s.kr.MayLoadCatalogs(ctx, by(ctx)); err != nil {
+		return nil, err
+	}
 	cat, _, err := parseCatalog(ctx, postern.UpstreamID(in.ID), &in.Body.CatalogLoad)
 	if err != nil {
 		return nil, err

@@ -32,7 +32,6 @@ func (s *server) register(a huma.API) {
 	huma.Register(a, op("GET /v1/service-keys/{id}/receipt", "readReceipt", "Ask where the latest change of a service key is in force", read), s.readReceipt)
 
 	s.registerAdvice(a)
-	s.registerLegacy(a)
 
 	huma.Register(a, op("GET /v1/scopes", "listScopes", "List scopes", postern.PermCatalogRead), s.listScopes)
 	huma.Register(a, op("GET /v1/upstreams", "listUpstreams", "List upstreams", postern.PermCatalogRead), s.listUpstreams)
@@ -94,7 +93,7 @@ func (s *server) registerAdvice(a huma.API) {
 	huma.Register(a, op("POST "+key+"/watch/enforce", "enforceWatch", "Make what is being tried on a key count", write), s.enforceKey)
 	huma.Register(a, op("POST "+key+"/watch/end", "endWatch", "End what is being tried on a key", write), s.unwatchKey)
 	huma.Register(a, op("POST "+key+"/undo", "undoNarrowing", "Take back a key's latest narrowing", write), s.undoKey)
-	huma.Register(a, op("POST /v1/upstreams/{id}/catalog/what-if", whatIfCatalog, "Ask which calls of the account's keys a new catalog would refuse", seen), s.whatIfCatalog)
+	huma.Register(a, op("POST /v1/upstreams/{id}/catalog/what-if", whatIfCatalog, "Ask which calls of the account's keys a new catalog would refuse", postern.PermCatalogWrite), s.whatIfCatalog)
 }
 
 // op is an operation: a route, its name, what it does in a few words, and the

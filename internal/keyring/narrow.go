@@ -238,6 +238,18 @@ func (kr *Keyring) Grounds(ctx context.Context, by postern.Actor) (*Grounds, err
 	return g, err
 }
 
+// MayLoadCatalogs checks that someone may load catalogs, which only members of the operator's account can.
+func (kr *Keyring) MayLoadCatalogs(ctx context.Context, by postern.Actor) error {
+	if err := kr.reader(ctx, by, postern.PermCatalogWrite); err != nil {
+		return err
+	}
+	a, err := kr.db.Account(ctx, by.AccountID)
+	if err == nil && !a.Operator {
+		err = postern.Errorf(postern.CodeForbidden, "Only members of the account that operates this server can do this.")
+	}
+	return err
+}
+
 // EachKey goes through the live keys of the actor's account, newest first.
 func (kr *Keyring) EachKey(ctx context.Context, by postern.Actor, yield func(*postern.ServiceKey) error) error {
 	if err := kr.reader(ctx, by, postern.PermKeysRead); err != nil {

@@ -36,13 +36,10 @@ func attach(root *cobra.Command) {
 		c.GroupID = cli.GroupServer
 		root.AddCommand(c)
 	}
-	migrate := cli.Group("migrate", "Move old credentials to service keys", `Old credentials are API keys that could do everything, and apps whose makers left. Find
-out what each does, and what should take its place.`)
-	migrate.GroupID = cli.GroupKeys
-	migrate.AddCommand(inventoryCommand())
-	root.AddCommand(migrate)
 	for _, parent := range root.Commands() {
 		switch parent.Name() {
+		case "migrate":
+			parent.AddCommand(inventoryCommand())
 		case "catalog":
 			parent.AddCommand(catalogCheckCommand(), catalogDiffCommand())
 		case "audit":

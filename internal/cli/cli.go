@@ -106,7 +106,7 @@ server that runs already.`)
 			root.AddCommand(c)
 		}
 	}
-	add(GroupKeys, a.keys(), a.verify(), a.personalKeys(), a.scan(), a.leaks())
+	add(GroupKeys, a.keys(), a.verify(), a.personalKeys(), a.scan(), a.leaks(), a.migrate())
 	add(GroupPeople, a.login(), a.logout(), a.whoami(), a.profiles(), a.members())
 	add(GroupCatalog, a.scopes(), a.catalog(), a.upstreams())
 	add(GroupWatch, a.activity(), a.advice(), a.tripwires(), a.policy(), a.audit())

@@ -77,7 +77,7 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, st *state) error 
 		return err
 	}
 	limit, within := int64(maxBody), bodyTime
-	if op := st.call.Decision.Operation; op != nil && (op.Name == loadCatalog || op.Name == whatIfCatalog) {
+	if op := st.call.Decision.Operation; op != nil && (op.Name == loadCatalog || op.Name == whatIfCatalog || op.Name == uploadInventory) {
 		limit, within = maxDocuments, documentTime
 	}
 	body, err := readBody(w, r, limit, within)

@@ -13,6 +13,8 @@ import (
 const (
 	loadCatalog   = "loadCatalog"
 	whatIfCatalog = "whatIfCatalog"
+	// And this one an inventory.
+	uploadInventory = "uploadInventory"
 )
 
 // register is the management API.
@@ -32,6 +34,8 @@ func (s *server) register(a huma.API) {
 	huma.Register(a, op("GET /v1/service-keys/{id}/receipt", "readReceipt", "Ask where the latest change of a service key is in force", read), s.readReceipt)
 
 	s.registerAdvice(a)
+	s.registerLegacy(a)
+	s.registerMigration(a)
 
 	huma.Register(a, op("GET /v1/scopes", "listScopes", "List scopes", postern.PermCatalogRead), s.listScopes)
 	huma.Register(a, op("GET /v1/upstreams", "listUpstreams", "List upstreams", postern.PermCatalogRead), s.listUpstreams)

@@ -16,6 +16,7 @@ import (
 	"postern.dev/postern/internal/leaks"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/verify"
+	"postern.dev/postern/internal/workbench"
 )
 
 // Config is what the handler needs. The first six have no default.
@@ -76,25 +77,25 @@ func (c *Config) fill() error {
 
 // server answers requests.
 type server struct {
-	cfg      Config
-	kr       *keyring.Keyring
-	verifier *verify.Verifier
-	activity *activity.Log
-	advice   *advice.Service
-	door     *door.Door
-	log      *slog.Logger
+	cfg       Config
+	kr        *keyring.Keyring
+	verifier  *verify.Verifier
+	activity  *activity.Log
+	advice    *advice.Service
+	migration *workbench.Service
+	door      *door.Door
+	log       *slog.Logger
 
-	document []byte // the OpenAPI document, as it is served
-	lanes    lanes
-	writes   *throttle     // changes, by actor
-	endings  *throttle     // of them those that end keys
-	failures *throttle     // refused credentials, by address
-	exports  chan struct{} // a place for each export that runs
-	metrics  *metrics
-	ready    readiness
-
+	document     []byte // the OpenAPI document, as it is served
+	lanes        lanes
+	writes       *throttle     // changes, by actor
+	endings      *throttle     // of them those that end keys
+	failures     *throttle     // refused credentials, by address
+	exports      chan struct{} // a place for each export that runs
+	metrics      *metrics
 	auditExports chan struct{} // places of the exports of the audit log
 	imports      chan struct{} // places of the imports of old credentials
+	ready        readiness
 }
 
 // New makes the handler of the console's listener.
@@ -109,6 +110,7 @@ func New(cfg Config) (http.Handler, error) {
 		writes:   newThrottle(cfg.WritesPerSecond),
 		endings:  newThrottle(5 * cfg.WritesPerSecond),
 		failures: newThrottle(cfg.FailuresPerSecond)}
+	s.migration = workbench.NewService(workbench.Config{DB: cfg.DB, Keyring: cfg.Keyring, Activity: cfg.Activity, Advice: s.advice, Now: cfg.Now})
 	s.metrics, s.auditExports, s.imports = newMetrics(s), make(chan struct{}, auditExports), make(chan struct{}, importsAtOnce)
 	operations, document, err := s.operations()
 	if err != nil {

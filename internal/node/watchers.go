@@ -1,15 +1,20 @@
 package node
 
 import (
+	"context"
+
 	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/notify"
 	"postern.dev/postern/internal/rotation"
 	"postern.dev/postern/internal/tripwire"
+	"postern.dev/postern/internal/workbench"
 )
 
 // watchers watch what credentials do, behind the doors: neither is on a call's way.
 type watchers struct {
 	rotations *rotation.Job
 	tripwires *tripwire.Watcher
+	migration *workbench.Watcher
 }
 
 // openWatchers makes them; the rooms are open.
@@ -17,6 +22,8 @@ func (n *Node) openWatchers() {
 	cfg := n.Config
 	n.watchers.rotations = rotation.NewJob(rotation.Config{DB: n.DB, Activity: n.Activity, Keyring: n.Keyring, Told: n.Notifier.Poke, Now: cfg.Now, Log: cfg.Log})
 	n.watchers.tripwires = tripwire.New(tripwire.Config{DB: n.DB, Activity: n.Activity, Keyring: n.Keyring, Told: n.Notifier.Poke, Now: cfg.Now, Log: cfg.Log})
+	n.watchers.migration = workbench.NewWatcher(workbench.WatchConfig{DB: n.DB, Activity: n.Activity, Keyring: n.Keyring, Tell: n.tellMigration, Now: cfg.Now, Log: cfg.Log})
+	n.doors.workers["migration"] = n.watchers.migration.Run
 	n.doors.workers["rotations"] = n.watchers.rotations.Run
 	n.doors.workers["tripwires"] = n.watchers.tripwires.Run
 }
@@ -26,5 +33,14 @@ func (n *Node) openWatchers() {
 func (n *Node) seen(list []activity.Seen) {
 	if n.watchers.tripwires != nil {
 		n.watchers.tripwires.Seen(list)
+		n.watchers.migration.Seen(list)
 	}
+}
+
+func (n *Node) tellMigration(ctx context.Context, w workbench.News) error {
+	kind := notify.Brownout
+	if w.Waits {
+		kind = notify.MigrationWaits
+	}
+	return n.Notifier.Migration(ctx, w.Account, w.Owner, kind, w.Dedupe, w.Subject, w.Words, w.Link)
 }

@@ -49,6 +49,8 @@ func Kinds() []Kind {
 		{RotationOver, "An old secret ended by itself", "Nobody used it any more."},
 		{Tripwire, "A tripwire was touched", "An ended secret, two far networks at once, a canary, a burst of refusals."},
 		{SecretFound, "A secret was found", "In public code, or by somebody who reported it."},
+		{Brownout, "A brownout of an old credential", "A day before it begins, when it met somebody, and when it was stopped."},
+		{MigrationWaits, "An old credential waits to be moved", "Nothing was decided about it for two weeks."},
 		{KeyRefused, "A key’s calls are refused", "At least 20 calls in an hour, and 5 in 100 of them refused."},
 		{KeyEnded, "A key was ended", "Someone else revoked or deleted a key that you look after."},
 		{SecretOld, "A secret is old", "It is due for a rotation by the security policy."},

@@ -34,21 +34,32 @@ type Dated struct {
 	State string // over, on or planned
 }
 
-// calendar are the brownouts of some items, the earliest first.
-func calendar(list []*View) (out []Dated) {
-	for _, v := range list {
-		if v.Legacy == nil || v.Stage == SwitchedOff {
+// BrownoutsOf are an item's brownouts that are not over at a time.
+func BrownoutsOf(v *View, from time.Time) (out []Dated) {
+	if v.Legacy == nil {
+		return nil
+	}
+	for _, w := range v.Legacy.Brownouts {
+		if !w.Until.After(from) {
 			continue
 		}
-		for _, w := range v.Legacy.Brownouts {
-			d := Dated{ID: v.ID, Name: v.Item.Name, Window: w, State: "planned"}
-			switch {
-			case !v.Now.Before(w.Until):
-				d.State = "over"
-			case !v.Now.Before(w.From):
-				d.State = "on"
-			}
-			out = append(out, d)
+		d := Dated{ID: v.ID, Name: v.Item.Name, Window: w, State: "planned"}
+		switch {
+		case !v.Now.Before(w.Until):
+			d.State = "over"
+		case !v.Now.Before(w.From):
+			d.State = "on"
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+// calendar are the brownouts of some items.
+func calendar(list []*View) (out []Dated) {
+	for _, v := range list {
+		if v.Stage != SwitchedOff {
+			out = append(out, BrownoutsOf(v, time.Time{})...)
 		}
 	}
 	return out

@@ -101,6 +101,13 @@ func SetSegments(size int64) (restore func()) {
 	return func() { segmentSize = old }
 }
 
+// SetHeld bounds what memory holds beyond the spool.
+func SetHeld(bytes int64) (restore func()) {
+	old := keepUnspooled
+	keepUnspooled = bytes
+	return func() { keepUnspooled = old }
+}
+
 // Drain takes out what is buffered, and leaves it waiting for the database.
 func Drain(l *Log) { l.drain(context.Background()) }
 

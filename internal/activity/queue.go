@@ -8,12 +8,11 @@ import (
 	"postern.dev/postern"
 )
 
-const (
-	// keepBodies is how many bytes of frames stay in memory beside the spool, so that they needn't be read back.
-	keepBodies = 16 << 20
-	// keepUnspooled is how many bytes of frames that the spool has no room for are held in memory.
-	keepUnspooled = 16 << 20
-)
+// keepBodies is how many bytes of frames stay in memory beside the spool, so that they needn't be read back.
+const keepBodies = 16 << 20
+
+// keepUnspooled is how many bytes of frames that the spool has no room for are held in memory. A test makes it small.
+var keepUnspooled int64 = 16 << 20
 
 // queue is of the frames that wait for the database, oldest first. The drain adds
 // to it and the loader takes from it.

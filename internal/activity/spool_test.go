@@ -189,6 +189,7 @@ func TestADamagedSegmentIsSetAside(t *testing.T) {
 // TestAFullSpoolCounts records beyond the bound while nobody can write: what
 // neither disk nor memory hold is counted by its reason.
 func TestAFullSpoolCounts(t *testing.T) {
+	defer activity.SetHeld(1 << 20)()
 	engines(t, func(t *testing.T, target string) {
 		l := open(t, activity.Config{Target: target, Spool: t.TempDir(), SpoolMax: 64 << 10, Capacity: 1024})
 		release := hold(t, target)

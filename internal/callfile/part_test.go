@@ -10,13 +10,13 @@ import (
 	"postern.dev/postern/internal/callfile"
 )
 
-// TestAnExportGoesOn ends an export at every byte of its last lines, and goes on:
+// TestAnExportGoesOn ends an export at many places of its last lines, and goes on:
 // the file is the same as if it had never ended.
 func TestAnExportGoesOn(t *testing.T) {
 	asked := callfile.Asked{Format: "csv", Filter: []byte(`{"Key":"A"}`)}
 	var want bytes.Buffer
 	write(t, "csv", 20, &want)
-	for cut := range 300 {
+	for cut := 0; cut < 300; cut += 7 {
 		path := filepath.Join(t.TempDir(), "calls.csv")
 		p, err := callfile.Begin(path, asked)
 		if err != nil {

@@ -25,6 +25,7 @@ type habit struct {
 	method    string
 	path      string
 	operation string
+	scope     string        // that lets its calls through
 	late      time.Duration // its usual duration
 	wrong     float64       // the part of its calls that is refused
 	reason    postern.Reason
@@ -33,18 +34,18 @@ type habit struct {
 
 var habits = []habit{
 	{key: keyName, agent: "python-requests/2.32.3", ip: "198.51.100.24", minutes: 5, from: 2, to: 3, weekends: true,
-		method: "GET", path: "/crm/v3/objects/deals", operation: "listDeals", late: 38 * time.Millisecond},
+		method: "GET", path: "/crm/v3/objects/deals", operation: "listDeals", scope: "crm.objects.deals.read", late: 38 * time.Millisecond},
 	{key: "power-bi-sales", agent: "Microsoft.Data.Mashup (https://go.microsoft.com/fwlink/?LinkID=304225)", ip: "203.0.113.80", minutes: 30, from: 7, to: 19,
-		method: "POST", path: "/crm/v3/objects/deals/search", operation: "searchDeals", late: 61 * time.Millisecond},
+		method: "POST", path: "/crm/v3/objects/deals/search", operation: "searchDeals", scope: "crm.objects.deals.read", late: 61 * time.Millisecond},
 	{key: "power-bi-sales", agent: "Microsoft.Data.Mashup (https://go.microsoft.com/fwlink/?LinkID=304225)", ip: "203.0.113.80", minutes: 30, from: 7, to: 19,
-		method: "GET", path: "/crm/v3/objects/companies", operation: "listCompanies", late: 29 * time.Millisecond},
+		method: "GET", path: "/crm/v3/objects/companies", operation: "listCompanies", scope: "crm.objects.companies.read", late: 29 * time.Millisecond},
 	{key: "stock-levels-to-erp", agent: "erp-bridge/4.1", ip: "203.0.113.5", minutes: 60, from: 0, to: 24, weekends: true,
-		method: "POST", path: "/crm/v3/objects/products/batch/update", operation: "batchUpdateProducts", late: 120 * time.Millisecond,
+		method: "POST", path: "/crm/v3/objects/products/batch/update", operation: "batchUpdateProducts", scope: "crm.objects.products.write", late: 120 * time.Millisecond,
 		wrong: 0.03, reason: postern.ReasonRateLimited},
 	{key: "support-bot", agent: "support-bot/0.9 node/22", ip: "198.51.100.77", minutes: 20, from: 8, to: 18,
-		method: "GET", path: "/crm/v3/objects/contacts", operation: "listContacts", late: 24 * time.Millisecond},
+		method: "GET", path: "/crm/v3/objects/contacts", operation: "listContacts", scope: "crm.objects.contacts.read", late: 24 * time.Millisecond},
 	{key: "support-bot", agent: "support-bot/0.9 node/22", ip: "198.51.100.77", minutes: 240, from: 9, to: 17,
-		method: "GET", path: "/crm/v3/objects/deals", operation: "listDeals", late: time.Millisecond,
+		method: "GET", path: "/crm/v3/objects/deals", operation: "listDeals", scope: "crm.objects.deals.read", late: time.Millisecond,
 		wrong: 1, reason: postern.ReasonInsufficientScope, missing: "crm.objects.deals.read"},
 }
 
@@ -86,6 +87,7 @@ func past(ctx context.Context, n *node.Node, a postern.Account, now time.Time) e
 func (h *habit) record(n *node.Node, e *postern.Event, at, until time.Time, rnd *rand.Rand) {
 	at = at.Add(time.Duration(rnd.Int64N(int64(50 * time.Second)))).Truncate(time.Microsecond)
 	e.Decision.Allowed, e.Decision.Reason, e.Missing, e.Status = true, postern.ReasonAllowed, "", 200
+	e.Decision.Used = h.scope
 	e.Duration = h.late/2 + time.Duration(rnd.Int64N(int64(h.late)))
 	e.BytesOut = 2_000 + rnd.Int64N(60_000)
 	e.RequestID = fmt.Sprintf("%08x-0000-4000-8000-%012x", rnd.Uint32(), rnd.Uint64()>>16)

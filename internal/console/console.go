@@ -17,6 +17,7 @@ import (
 	"postern.dev/postern/internal/signin"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/verify"
+	"postern.dev/postern/internal/workbench"
 )
 
 // Config is what a Console needs. The first seven have no default.
@@ -64,20 +65,21 @@ func (c *Config) fill() error {
 
 // Console is the web console.
 type Console struct {
-	cfg     Config
-	kr      *keyring.Keyring
-	advice  *advice.Service
-	log     *slog.Logger
-	assets  *assets
-	pages   *pages
-	answers answers
-	lists   keyLists
-	book    bookCache
-	covers  coverCache
-	streams streams
-	known   map[string]bool // patterns that are served, so that nothing links to what isn't there
-	handler http.Handler
-	mux     *http.ServeMux
+	cfg       Config
+	kr        *keyring.Keyring
+	advice    *advice.Service
+	migration *workbench.Service
+	log       *slog.Logger
+	assets    *assets
+	pages     *pages
+	answers   answers
+	lists     keyLists
+	book      bookCache
+	covers    coverCache
+	streams   streams
+	known     map[string]bool // patterns that are served, so that nothing links to what isn't there
+	handler   http.Handler
+	mux       *http.ServeMux
 
 	byPattern map[string]route
 }
@@ -88,6 +90,7 @@ func New(cfg Config) (*Console, error) {
 		return nil, err
 	}
 	c := &Console{cfg: cfg, kr: cfg.Keyring, advice: advice.NewService(cfg.Keyring, cfg.Activity, cfg.Now), log: cfg.Log, known: map[string]bool{}}
+	c.migration = workbench.NewService(workbench.Config{DB: cfg.DB, Keyring: cfg.Keyring, Activity: cfg.Activity, Advice: c.advice, Now: cfg.Now})
 	var err error
 	if c.assets, err = loadAssets(); err != nil {
 		return nil, fmt.Errorf("console: assets: %w", err)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -68,6 +69,10 @@ type Config struct {
 	SMTPUser string `name:"smtp-user" help:"user name at the mail server; empty: no sign-in"`
 	SMTPPass string `name:"smtp-password" secret:"yes" help:"password at the mail server"`
 	SMTPFrom string `name:"smtp-from" help:"address that mails come from, such as postern@example.org"`
+
+	LegacyHeader string   `name:"legacy-header" help:"header in which imported legacy credentials are accepted besides the bearer, such as X-Api-Key; it is taken out before the API is called; empty: none"`
+	LegacyQuery  []string `name:"legacy-query" help:"upstream that accepts imported legacy credentials as ?hapikey= in the address, or * for all; it is taken out before the API is called; may be repeated"`
+	LegacyLink   string   `name:"legacy-link" help:"page that answers to calls with legacy credentials link to; empty: the documentation of this server"`
 
 	GitHubLeaks string `name:"github-leaks" help:"take reports of GitHub's secret scanning at /leaks/github: on, or the https URL or the file of the public keys that they are signed with; empty: none are taken"`
 
@@ -302,6 +307,10 @@ func (c *Config) check() error {
 		return bad("daily-calls", "not below 0")
 	case strings.Contains(c.GitHubLeaks, "://") && !strings.HasPrefix(c.GitHubLeaks, "https://"):
 		return bad("github-leaks", "on, an https URL or a file")
+	case !headerName.MatchString(c.LegacyHeader):
+		return bad("legacy-header", "a header's name, such as X-Api-Key, and none that other things come in")
+	case c.LegacyLink != "" && !strings.HasPrefix(c.LegacyLink, "https://") || strings.ContainsAny(c.LegacyLink, "<> "):
+		return bad("legacy-link", "an https URL")
 	case c.KeepActivity < time.Hour:
 		return bad("keep-activity", "at least 1h, not %s", c.KeepActivity)
 	case c.KeepTotals < c.KeepActivity:
@@ -321,6 +330,9 @@ func (c *Config) check() error {
 	}
 	return nil
 }
+
+// headerName is the name of a header that a legacy credential may come in; the door knows which may not.
+var headerName = regexp.MustCompile(`^[A-Za-z0-9-]{0,64}$`)
 
 // checkSignin refuses settings of single sign-on and of sessions that can't work.
 func (c *Config) checkSignin(bad func(name, format string, args ...any) error) error {

@@ -124,6 +124,7 @@ func (c *Config) node(s sockets) node.Config {
 	peers, _ := prefixes(c.ForwardAuth)
 	n := node.Config{Data: c.Data, Database: c.Database, Pepper: c.Pepper, PepperPath: c.pepperPath(), Brand: c.Brand,
 		PublicURL: public, GatewayURL: gateway, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Proxies: proxies, ForwardPeers: peers,
+		LegacyHeader: c.LegacyHeader, LegacyQuery: c.LegacyQuery, LegacyLink: c.LegacyLink,
 		GitHubLeaks: c.GitHubLeaks, CRM: c.CRM, Lease: c.Lease, DailyLimit: int64(c.DailyCalls), KeepActivity: c.KeepActivity, KeepTotals: c.KeepTotals, SpoolMax: int64(c.SpoolMiB) << 20,
 		Providers: c.providers(), SessionIdle: c.SessionIdle, SessionLife: c.SessionLife, SessionFresh: c.SessionFresh, Mail: c.mailer(), Version: versionText(), Log: c.logger()}
 	if c.BurstCalls > 0 {

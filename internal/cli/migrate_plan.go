@@ -23,6 +23,7 @@ switch the old one off once nobody uses it.`)
 		a.migrateEnd("undo", "Bring an old credential back", "bring back", "It works again, as before.", (*call).undo),
 		a.migrateEnd("end", "End an old credential for good", "end", "It never works again.", (*call).endItem),
 		a.migrateOwner(), a.migrateReport(), a.migrateUpload(), a.migrateNames())
+	cmd.AddCommand(a.migrateCredentials()...)
 	return cmd
 }
 

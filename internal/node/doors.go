@@ -34,7 +34,8 @@ type doors struct {
 func (n *Node) openDoors() (err error) {
 	cfg, d := n.Config, &n.doors
 	d.moved, d.stopping = make(chan struct{}, 1), make(chan struct{})
-	if d.door, err = door.New(door.Config{Verifier: n.Verifier, TrustedProxies: cfg.Proxies, DocsURL: cfg.PublicURL + "/docs", Log: cfg.Log}); err != nil {
+	if d.door, err = door.New(door.Config{Verifier: n.Verifier, TrustedProxies: cfg.Proxies, DocsURL: cfg.PublicURL + "/docs", Log: cfg.Log,
+		LegacyHeader: cfg.LegacyHeader, LegacyQuery: cfg.LegacyQuery, LegacyPage: cfg.LegacyLink, InAddress: n.legacy.onInAddress}); err != nil {
 		return err
 	}
 	if d.identity, err = identity.New(identity.Config{Verifier: n.Verifier, Pepper: n.Pepper, Issuer: cfg.PublicURL}); err != nil {
@@ -64,7 +65,7 @@ func (n *Node) openDoors() (err error) {
 		return err
 	}
 	d.admin, err = n.adminMux(api, web)
-	d.workers = map[string]func(context.Context) error{"gateway": d.proxy.Run, "upstreams": n.followUpstreams, "notifications": n.Notifier.Run, "audit": n.Auditor.Run}
+	d.workers = map[string]func(context.Context) error{"gateway": d.proxy.Run, "upstreams": n.followUpstreams, "notifications": n.Notifier.Run, "audit": n.Auditor.Run, "legacy": n.learnLegacy}
 	n.openWatchers()
 	return err
 }

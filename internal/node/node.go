@@ -49,6 +49,10 @@ type Config struct {
 
 	Mail notify.Sender // of notifications; nil for none
 
+	LegacyHeader string   // in which imported credentials are accepted too; empty: in none
+	LegacyQuery  []string // upstreams that accept them as hapikey, or "*"
+	LegacyLink   string   // page for their callers; empty: the documentation's
+
 	GitHubLeaks string // reports of GitHub's secret scanning: GitHubLeaksOn, a URL or a file of its keys; empty: none are taken
 
 	CRM          bool // serve the built-in CRM data API as the upstream "crm"
@@ -80,6 +84,7 @@ type Node struct {
 
 	doors    doors
 	watchers watchers
+	legacy   legacy
 	release  func()
 }
 
@@ -95,7 +100,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if cfg.Brand == "" {
 		cfg.Brand = postern.DefaultBrand
 	}
-	n := &Node{Config: cfg}
+	n := &Node{Config: cfg, legacy: newLegacy()}
 	defer func() {
 		if err != nil {
 			n.Close()
@@ -189,7 +194,7 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 		return err
 	}
 	n.Verifier, err = verify.New(verify.Config{Store: VerifyStore(n.DB, own), Pepper: n.Pepper, Brand: cfg.Brand, Shared: n.DB.Engine == store.Postgres,
-		Lease: cfg.Lease, Burst: cfg.Burst, Sink: n.Activity, Applied: n.applied, Log: cfg.Log})
+		Lease: cfg.Lease, Burst: cfg.Burst, Sink: n.Activity, Applied: n.applied, Proved: n.legacy.onProved, Log: cfg.Log})
 	if err != nil {
 		return err
 	}

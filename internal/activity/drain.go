@@ -17,22 +17,22 @@ import (
 const batchRows = 4096
 
 // drain takes out what is buffered, and returns the number of the latest frame.
-// Where nothing more can be held, calls stay in the buffers, and what finds them
-// full is counted as lost by Record.
-func (l *Log) drain(ctx context.Context) (int64, error) {
+// Where nothing more can be held it takes nothing: calls stay in the buffers, and
+// what finds them full is counted as lost by Record.
+func (l *Log) drain(ctx context.Context) (last int64, took bool, err error) {
 	select {
 	case l.draining <- struct{}{}:
 		defer func() { <-l.draining }()
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return 0, false, ctx.Err()
 	}
 	if l.spool != nil {
 		l.spoolAgain()
 	}
-	if !l.full() {
+	if took = !l.full(); took {
 		l.takeOut()
 	}
-	return l.queue.lastAdded(), nil
+	return l.queue.lastAdded(), took, nil
 }
 
 // full reports whether no more may be taken out: without a spool while anything
@@ -169,7 +169,7 @@ func (l *Log) runDrain(ctx context.Context) {
 			hurry = true
 		case <-time.After(every):
 		}
-		if _, err := l.drain(ctx); err != nil {
+		if _, _, err := l.drain(ctx); err != nil {
 			return
 		}
 		if hurry {

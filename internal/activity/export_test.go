@@ -50,7 +50,9 @@ func Merge(ctx context.Context, l *Log) error { return new(merger).run(ctx, l) }
 
 // Calls are all calls that are stored, in the order of their blocks' numbers.
 func Calls(l *Log) ([]postern.Activity, error) {
-	rows, err := collect(context.Background(), l, scanBlock, `select `+blockColumns+` from activity_blocks b order by seq`)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	rows, err := collect(ctx, l, scanBlock, `select `+blockColumns+` from activity_blocks b order by seq`)
 	var out []postern.Activity
 	for i := range rows {
 		u, err := unpack(&rows[i].block)

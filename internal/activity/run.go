@@ -87,17 +87,19 @@ func (l *Log) finish(ctx context.Context) error {
 
 // Flush writes everything that was recorded before it was called.
 func (l *Log) Flush(ctx context.Context) error {
-	// What is held from a failed try comes first, so that memory stays bounded
-	// by the buffers and what was once taken out of them.
-	if l.spool == nil {
+	for {
+		_, took, err := l.drain(ctx)
+		if err != nil {
+			return err
+		}
 		if err := l.loadAll(ctx); err != nil {
 			return err
 		}
+		// Else there was no room for what is buffered, and now there is.
+		if took {
+			return nil
+		}
 	}
-	if _, err := l.drain(ctx); err != nil {
-		return err
-	}
-	return l.loadAll(ctx)
 }
 
 // loadAll writes all frames that wait.

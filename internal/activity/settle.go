@@ -17,7 +17,7 @@ func (l *Log) Settle(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, settleMost)
 	defer cancel()
-	goal, err := l.drain(ctx)
+	goal, _, err := l.drain(ctx)
 	if err != nil {
 		return
 	}

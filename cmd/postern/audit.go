@@ -168,7 +168,7 @@ func tellAudit(cmd *cobra.Command, r *auditlog.Report) (err error) {
 			fmt.Fprintf(out, "Also: %s.\n", cli.Clean(f.Why))
 		}
 	case r.Account != "":
-		fmt.Fprintf(out, "The export is sound: %s of %s stand in the log as they are here.\nThat none was left out can't be told from the export of one account.\n", cli.Entries(int(r.Entries)), cli.Clean(r.Account))
+		cli.ScreenOf(cmd).Text(fmt.Sprintf("The export is sound: %s of %s stand in the log as they are here. That none was left out can't be told from the export of one account.", cli.Entries(int(r.Entries)), cli.Clean(r.Account)))
 	default:
 		fmt.Fprintf(out, "The audit log is sound: %s. Its root is\n%s.\n", cli.Entries(int(r.Entries)), r.Root)
 		if r.Checkpoints > 0 {
@@ -176,7 +176,7 @@ func tellAudit(cmd *cobra.Command, r *auditlog.Report) (err error) {
 		}
 	}
 	if err == nil && r.Named && r.Checkpoints > 0 && !cli.JSON(cmd) {
-		fmt.Fprintln(cmd.ErrOrStderr(), "postern: The keys are those that the log itself names. Whoever could replace the log could replace them: give the one that you kept with --key.")
+		cli.ScreenOf(cmd).Notes("postern: The keys are those that the log itself names. Whoever could replace the log could replace them: give the one that you kept with --key.")
 	}
 	if err == nil && !r.Sound {
 		return cli.Exit(cli.ExitUnsound)

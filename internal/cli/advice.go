@@ -57,7 +57,7 @@ func accountAdvice(c *call) error {
 		c.Notef("%d more were put aside. Show them with --all.", aside)
 	}
 	if out.Waiting > 0 {
-		c.Notef("Of %s there are under 14 days of history: nothing is said yet of what they don't need.", screen.Count(out.Waiting, "key"))
+		c.Notes("Of " + screen.Count(out.Waiting, "key") + " there are under 14 days of history: nothing is said yet of what they don't need.")
 	}
 	if !out.Complete {
 		c.Notef("Only %d of %d keys were looked at so far. Ask again.", out.Keys, out.AllKeys)
@@ -134,7 +134,7 @@ func (c *call) applyAdvice(k api.ServiceKey, all api.KeyAdvice, kind string) err
 		if err != nil {
 			return err
 		}
-		return c.changed(out, "Done. Take it back within 10 minutes with: postern keys undo "+idOr(k.Name, k.ID), inForce)
+		return c.changed(out, "Done. Take it back within 10 minutes with:\n  postern keys undo "+idOr(k.Name, k.ID), inForce)
 	}
 	return notFound("There is no advice %s on %s.", quoted(kind), theKey(k))
 }

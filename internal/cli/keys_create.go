@@ -73,7 +73,7 @@ func createKey(c *call) error {
 		c.Printf("Made %s (%s) with %s.\n", theKey(k.ServiceKey), k.ID, screen.Count(len(k.Scopes), "scope"))
 	}, func() {
 		if k.Canary {
-			c.Notef("Nobody should ever use it. Leave its secret where a thief would look; every call with it is told of.")
+			c.Notes("Nobody should ever use it. Leave its secret where a thief would look; every call with it is told of.")
 		} else if len(k.Scopes) == 0 {
 			c.Notef("It has no scopes, so its calls are refused. Give it one: postern keys scopes %s --add SCOPE", idOr(k.Name, k.ID))
 		}

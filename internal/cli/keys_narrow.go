@@ -139,9 +139,9 @@ func narrowKey(c *call) error {
 	}
 	name := idOr(k.Name, k.ID)
 	if in.Watch {
-		return c.changed(out, "Trying it. Nothing is refused. See what would be with: postern keys watch "+name, inForce)
+		return c.changed(out, "Trying it. Nothing is refused. See what would be with:\n  postern keys watch "+name, inForce)
 	}
-	return c.changed(out, "Narrowed "+theKey(k)+". Take it back within 10 minutes with: postern keys undo "+name, refused)
+	return c.changed(out, "Narrowed "+theKey(k)+".\nTake it back within 10 minutes with:\n  postern keys undo "+name, refused)
 }
 
 func (a *app) keysWatch() *cobra.Command {
@@ -200,7 +200,7 @@ func (a *app) keysEnforce() *cobra.Command {
 				Then: "What it then lacks is refused from then on." + c.inUse(k)}); !ok || err != nil {
 				return err
 			}
-			return c.stepKey(k, "Enforced. Take it back within 10 minutes with: postern keys undo "+idOr(k.Name, k.ID), c.EnforceWatch)
+			return c.stepKey(k, "Enforced. Take it back within 10 minutes with:\n  postern keys undo "+idOr(k.Name, k.ID), c.EnforceWatch)
 		}),
 	}
 	asks(cmd)

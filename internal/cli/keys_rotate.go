@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -115,13 +116,24 @@ func (c *call) spanFlag(name string) (string, error) {
 func (c *call) tellRotation(k api.ChangedKey) {
 	for _, x := range k.Secrets {
 		if !x.Current && x.Works && !x.EndsAt.IsZero() {
-			c.Printf("Both secrets work until %s.\n", c.Time(x.EndsAt))
+			c.Text(c.endWords(x.EndsAt))
 			c.Printf("When the integration has the new one: postern keys finish %s\n", idOr(k.Name, k.ID))
 			return
 		}
 	}
 	c.Printf("The secret before doesn't work any more.\n")
 	c.tellReceipt(k.Receipt, refused)
+}
+
+// endWords says how the rotation that was asked for ends, by end at the latest.
+func (c *call) endWords(end time.Time) string {
+	switch strings.ReplaceAll(c.str("ends"), "_", "-") {
+	case "hold":
+		return "Both secrets work. After " + c.str("grace") + " you are asked if the old one is still used; it ends on " + c.Time(end) + " at the latest."
+	case "when-idle":
+		return "Both secrets work until " + c.Time(end) + ", or until the new one is used and the old one was silent for " + cmp.Or(c.str("idle"), "24h") + "."
+	}
+	return "Both secrets work until " + c.Time(end) + "."
 }
 
 func (a *app) keysFinish() *cobra.Command {

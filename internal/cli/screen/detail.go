@@ -34,3 +34,10 @@ func (s *Screen) Text(text string) {
 		s.Printf("%s\n", line)
 	}
 }
+
+// Notes writes sentences for people to Err, and nothing where programs read.
+func (s *Screen) Notes(text string) {
+	for _, line := range Wrap(text, min(s.Width, 2*defaultWidth)) {
+		s.Notef("%s", line)
+	}
+}

@@ -15,7 +15,7 @@ func TestHeldRotation(t *testing.T) {
 		b := w.login()
 		k := must(w.kr.CreateKey(t.Context(), w.super, keyring.NewKey{Name: "nightly", Scopes: []postern.Scope{"deals.read"}}))(t).Key
 		at := "/keys/" + string(k.ID)
-		b.get(at+"/rotate").want(200, "If something still uses it then", "Ask me first")
+		b.get(at+"/rotate").want(200, "At the end of that time", "Ask me first, if it is still used")
 		b.post(at+"/rotate", "why", "later", "grace", "7", "ends", "hold", "idle", "48").want(200, "New secret made")
 		b.get(at+"/rotate").want(200, "If something still uses it, you are asked first", "48 hours")
 		w.later(7 * 24 * time.Hour)

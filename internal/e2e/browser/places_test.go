@@ -195,7 +195,7 @@ func (d *desk) linkOn(t testing.TB, path, prefix string) string {
 	t.Helper()
 	_, body := d.fetch(t, d.session(t, d.people["Ada"].ID), path)
 	for _, m := range regexp.MustCompile(`href="(`+regexp.QuoteMeta(prefix)+`[0-9A-Za-z_.-]+)(?:\?[^"]*)?"`).FindAllStringSubmatch(body, -1) {
-		if !strings.HasSuffix(m[1], "/live") && !strings.HasSuffix(m[1], "/check") && !strings.HasSuffix(m[1], ".json") {
+		if !strings.HasSuffix(m[1], "/live") && !strings.HasSuffix(m[1], "/check") && !strings.HasSuffix(m[1], ".json") && !strings.HasSuffix(m[1], ".txt") {
 			return m[1]
 		}
 	}

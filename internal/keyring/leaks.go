@@ -71,6 +71,9 @@ func (kr *Keyring) TakeLeak(ctx context.Context, from postern.Actor, in Leak) (d
 		if done.Did == postern.LeakPause && row.Kind != postern.KindServiceKey {
 			done.Did = postern.LeakRevoke // nothing else can be paused
 		}
+		if done.Did == postern.LeakPause && !row.Sealed(kr.cfg.Pepper) {
+			done.Did = postern.LeakNotify // sealed anew, a record that was altered would count
+		}
 		report := postern.LeakReport{ID: postern.NewID("lek"), AccountID: in.Account, Key: in.Key, Generation: in.Generation,
 			LastFour: which.LastFour, Source: in.Source, URL: in.URL, Did: done.Did, At: c.now}
 		if done.New, err = c.InsertLeak(ctx, &report); err != nil {
@@ -84,14 +87,16 @@ func (kr *Keyring) TakeLeak(ctx context.Context, from postern.Actor, in Leak) (d
 	return done, err
 }
 
-// secretOf is which secret of a credential has a generation, and whether it works or could again.
+// secretOf is which secret of a credential has a generation, and whether it works or
+// could again: what has expired can be given a later end, unless it is a personal key.
 func secretOf(row *postern.CredentialRow, generation int64, now time.Time) (*postern.SecretHash, bool) {
-	alive := row.RevokedAt.IsZero() && row.DeletedAt.IsZero() && (row.ExpiresAt.IsZero() || now.Before(row.ExpiresAt))
+	alive := row.RevokedAt.IsZero() && row.DeletedAt.IsZero()
+	expired := !row.ExpiresAt.IsZero() && !now.Before(row.ExpiresAt)
 	switch generation {
 	case row.Current.Generation:
-		return &row.Current, alive
+		return &row.Current, alive && (!expired || row.Kind != postern.KindPersonal)
 	case row.Previous.Generation:
-		return &row.Previous, alive && !row.PreviousEnded && now.Before(row.PreviousUntil)
+		return &row.Previous, alive && !expired && !row.PreviousEnded && now.Before(row.PreviousUntil)
 	}
 	return nil, false
 }
@@ -116,8 +121,9 @@ func (c *change) leaked(row *postern.CredentialRow, r *postern.LeakReport) error
 	switch {
 	case r.Did == postern.LeakNotify:
 		return c.audit(actLeak, string(row.Key), rec.Key.Name, note)
-	case r.Generation == rec.Row.Previous.Generation:
-		// Only the old secret is out: the new one goes on working.
+	case r.Generation == rec.Row.Previous.Generation && rec.Row.Sealed(c.kr.cfg.Pepper):
+		// Only the old secret is out: the new one goes on working. A record that was
+		// altered is ended as a whole, below: nothing that lives on may be sealed anew.
 		rec.Row.PreviousUntil, rec.Row.PreviousEnded = c.now, true
 	case end:
 		rec.Row.RevokedAt, rec.Key.RevokedWhy = c.now, "One of its secrets was found."

@@ -166,3 +166,58 @@ func TestLeakReportsAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// A record that was altered outside of Postern is never sealed anew while it lives:
+// otherwise whoever can write rows writes themselves scopes, and then reports their
+// own secret as found.
+func TestALeakSealsNothingThatWasAltered(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		sealed := func(id postern.KeyID) (postern.CredentialRow, bool) {
+			row, err := w.db.Credential(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return row, row.Sealed(w.pepper)
+		}
+		for _, do := range []postern.LeakAction{postern.LeakNotify, postern.LeakPause, postern.LeakRevoke} {
+			w.policy(func(p *postern.Policy) { p.Leaks = postern.LeakPolicy{Do: do, FindersEnd: do == postern.LeakNotify} })
+			for _, generation := range []int64{1, 2} {
+				for _, end := range []bool{false, true} {
+					k := w.key(w.super, fmt.Sprintf("%s-%d-%t", do, generation, end), "deals.read").Key
+					if _, err := w.RotateKey(t.Context(), w.super, k.ID, keyring.Rotation{Grace: day}); err != nil {
+						t.Fatal(err)
+					}
+					w.raw("update credentials set scopes = $1 where key_id = $2", `["deals.read","deals.write"]`, k.ID)
+					if _, whole := sealed(k.ID); whole {
+						t.Fatal("the row counts as whole")
+					}
+					done := w.leak(k.ID, generation, "", end)
+					if row, whole := sealed(k.ID); whole && row.RevokedAt.IsZero() || done.Did == postern.LeakRevoke && row.RevokedAt.IsZero() {
+						t.Errorf("%s, generation %d, end %t: %+v, and the record lives on with %v, sealed %t", do, generation, end, done, row.Scopes, whole)
+					}
+				}
+			}
+		}
+	})
+}
+
+// An expired key can be given a later end, and then its found secret works again.
+func TestLeakOfAnExpiredKey(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		made, err := w.CreateKey(t.Context(), w.super, keyring.NewKey{Name: "expired", Scopes: []postern.Scope{"deals.read"}, ExpiresAt: w.now.Add(day)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := made.Key
+		w.now = w.now.Add(2 * day)
+		if done := w.leak(k.ID, 1, "", false); !done.Live || !done.New {
+			t.Errorf("%+v, want the report taken", done)
+		}
+		if got, err := w.LiveLeaks(t.Context(), w.super, []postern.KeyID{k.ID}); err != nil || len(got) != 1 {
+			t.Errorf("live leaks %v, %v; want one", got, err)
+		}
+		if done := w.leak(k.ID, 1, "", true); done.Did != postern.LeakRevoke || w.reload(k.ID).State(w.now) != postern.StateEnded {
+			t.Errorf("%+v, want it ended", done)
+		}
+	})
+}

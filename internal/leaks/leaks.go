@@ -27,7 +27,7 @@ type State string
 const (
 	Unknown State = "unknown" // not the whole secret of any credential of this server
 	Live    State = "live"    // it works
-	Dormant State = "dormant" // it doesn't work now, and could again: paused, or not yet begun
+	Dormant State = "dormant" // it doesn't work now, and could again: paused, expired, or not yet begun
 	Dead    State = "dead"    // it has ended and never works again
 )
 
@@ -114,13 +114,18 @@ func (i *Intake) look(ctx context.Context, s postern.Secret) (Found, postern.Dec
 	if !d.Known {
 		return Found{State: Unknown}, d, nil
 	}
-	return Found{State: stateOf(d.Reason), Kind: d.Kind, Key: d.KeyID()}, d, nil
+	return Found{State: stateOf(d.Reason, d.Kind), Kind: d.Kind, Key: d.KeyID()}, d, nil
 }
 
-func stateOf(r postern.Reason) State {
+func stateOf(r postern.Reason, k postern.Kind) State {
 	switch r {
-	case postern.ReasonRevoked, postern.ReasonRetired, postern.ReasonExpired:
+	case postern.ReasonRevoked, postern.ReasonRetired:
 		return Dead
+	case postern.ReasonExpired:
+		if k == postern.KindPersonal {
+			return Dead // others can be given a later end
+		}
+		return Dormant
 	case postern.ReasonPaused, postern.ReasonNotYetValid, postern.ReasonAccountSuspended:
 		return Dormant
 	}

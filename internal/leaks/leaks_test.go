@@ -44,6 +44,10 @@ type world struct {
 	key   keyring.Made
 	told  atomic.Int64
 	log   bytes.Buffer
+
+	db     *store.DB
+	pepper *postern.Pepper
+	v      *verify.Verifier
 }
 
 func run(t *testing.T, test func(t *testing.T, w *world)) {
@@ -54,11 +58,13 @@ func run(t *testing.T, test func(t *testing.T, w *world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		w.db, w.pepper = db, pepper
 		log := slog.New(slog.NewTextHandler(&w.log, nil))
 		v, err := verify.New(verify.Config{Store: node.VerifyStore(db), Pepper: pepper, Log: log})
 		if err != nil {
 			t.Fatal(err)
 		}
+		w.v = v
 		w.kr = keyring.New(keyring.Config{DB: db, Pepper: pepper, Logger: log, Applied: func(ctx context.Context, seq int64) {
 			if err := v.CatchUp(ctx, seq); err != nil {
 				t.Error(err)
@@ -359,6 +365,27 @@ func TestGitHubReport(t *testing.T) {
 			if _, err := leaks.Matches(bad); err == nil {
 				t.Errorf("%.20s was taken", bad)
 			}
+		}
+	})
+}
+
+// What has expired could be given a later end: it isn't called dead, and its people are told.
+func TestIntakeOfAnExpiredSecret(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		before := keyring.New(keyring.Config{DB: w.db, Pepper: w.pepper, Now: func() time.Time { return time.Now().Add(-time.Hour) }})
+		made, err := before.CreateKey(ctx, w.super, keyring.NewKey{Name: "short", ExpiresAt: time.Now().Add(-time.Minute)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.v.CatchUp(ctx, made.Seq); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := w.Look(ctx, made.Secret); err != nil || f.State != leaks.Dormant {
+			t.Errorf("Look = %+v, %v", f, err)
+		}
+		if f, err := w.Report(ctx, made.Secret, at("")); err != nil || !f.Reported || f.State != leaks.Dormant {
+			t.Errorf("Report = %+v, %v", f, err)
 		}
 	})
 }

@@ -9,8 +9,9 @@ import (
 	"postern.dev/postern"
 )
 
-// liveSecret is whether the secret of a report still works, or could again. Its argument is the time.
-const liveSecret = `(c.revoked_at = 0 and c.deleted_at = 0 and (c.expires_at = 0 or c.expires_at > $2) and
+// liveSecret is whether the secret of a report still works, or could again: what has
+// expired can be given a later end, unless it is a personal key. Its argument is the time.
+const liveSecret = `(c.revoked_at = 0 and c.deleted_at = 0 and (c.expires_at = 0 or c.expires_at > $2 or c.kind <> 'personal_access_key') and
 	(r.generation = c.current_generation or r.generation = c.previous_generation and c.previous_until > $2 and c.previous_ended = 0))`
 
 const leakColumns = `r.id, r.account_id, r.key_id, c.kind, coalesce(k.name, p.name, ''), r.generation, r.last_four, r.source, r.url, r.did, r.at,

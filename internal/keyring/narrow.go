@@ -35,7 +35,7 @@ const (
 
 // NarrowKey takes something away from a key, or tries that first. It can be taken
 // back for postern.UndoFor. What it gives in the place of something wider needs a
-// member who holds it.
+// member who holds it, also where it is only tried.
 func (kr *Keyring) NarrowKey(ctx context.Context, by postern.Actor, id postern.KeyID, in Narrowing) (Made, error) {
 	action := actNarrow
 	if in.Watch {
@@ -89,6 +89,18 @@ func (c *change) watch(rec *store.KeyRecord, in Narrowing, known *scopeSet) erro
 	return nil
 }
 
+// tried are the scopes and the networks that a key would have if what is tried on it counted.
+func tried(row *postern.CredentialRow) (scopes []postern.Scope, networks []netip.Prefix) {
+	scopes, networks = row.Scopes, row.Networks
+	if row.Watch.Scopes != nil {
+		scopes = *row.Watch.Scopes
+	}
+	if row.Watch.Networks != nil {
+		networks = *row.Watch.Networks
+	}
+	return scopes, networks
+}
+
 // EnforceKey makes what was tried on a key count.
 func (kr *Keyring) EnforceKey(ctx context.Context, by postern.Actor, id postern.KeyID, revision int64) (Made, error) {
 	return kr.narrow(ctx, by, id, revision, actEnforce, nil, func(c *change, rec *store.KeyRecord, known *scopeSet) (err error) {
@@ -134,7 +146,12 @@ func (kr *Keyring) narrow(ctx context.Context, by postern.Actor, id postern.KeyI
 		if err := fn(c, rec, known); err != nil {
 			return err
 		}
-		if err := contain(m, c.widened(&was, &rec.Row), known, "widen what this key can do"); err != nil {
+		given := rec.Row
+		if w := given.Watch; w != nil && w != row.Watch {
+			// Whoever enforces it may hold more, and takes it for less than there was.
+			given.Scopes, given.Networks = tried(&given)
+		}
+		if err := contain(m, c.widened(&was, &given), known, "widen what this key can do"); err != nil {
 			return err
 		}
 		if !sameRow(&row, &rec.Row) {

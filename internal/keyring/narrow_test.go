@@ -140,6 +140,20 @@ func TestNarrowingIsContained(t *testing.T) {
 		if _, err := w.NarrowKey(ctx, bo, id, keyring.Narrowing{Scopes: &[]postern.Scope{"deals.read"}}); err != nil {
 			t.Errorf("one that bo holds: %v", err)
 		}
+		// What bo can't give, bo can't have enforced by somebody who can.
+		for what, in := range map[string]keyring.Narrowing{
+			"a scope":         {Scopes: &[]postern.Scope{"deals.read", "contacts.read"}, Watch: true},
+			"a scope instead": {Scopes: &[]postern.Scope{"contacts.read"}, Networks: &[]netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}, Watch: true},
+		} {
+			_, err := w.NarrowKey(ctx, bo, id, in)
+			wantCode(t, what+" that is tried", err, postern.CodeInsufficientScope)
+		}
+		listed, err := w.CreateKey(ctx, w.super, keyring.NewKey{Name: "listed", Scopes: []postern.Scope{"deals.write"}, Networks: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.NarrowKey(ctx, bo, listed.Key.ID, keyring.Narrowing{Networks: &[]netip.Prefix{}, Watch: true})
+		wantCode(t, "an open IP list that is tried", err, postern.CodeInsufficientScope)
 		soon, late := t0.AddDate(0, 1, 0), t0.AddDate(0, 2, 0)
 		if _, err := w.NarrowKey(ctx, w.super, id, keyring.Narrowing{ExpiresAt: &soon}); err != nil {
 			t.Fatal(err)

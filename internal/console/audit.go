@@ -54,6 +54,11 @@ var auditActions = []struct{ id, words string }{
 	{"password.set", "set a password"}, {"password.remove", "removed a password"}, {"passkey.add", "added a passkey"}, {"passkey.rename", "renamed a passkey"}, {"passkey.remove", "removed a passkey"},
 	{"totp.add", "added an authenticator app"}, {"totp.remove", "removed an authenticator app"}, {"recovery.new", "made new recovery codes"},
 	{"identity.add", "linked single sign-on"}, {"identity.remove", "unlinked single sign-on"},
+	{"migration.path", "chose the path of an old credential"}, {"migration.owner", "named who looks after a move"}, {"migration.scopes", "mapped the scopes of an old credential"},
+	{"migration.key", "made the key that takes over"}, {"migration.upload", "uploaded an inventory"}, {"migration.forgotten", "met a caller in a brownout"},
+	{"migration.brownouts", "scheduled brownouts"}, {"migration.brownouts.stop", "stopped brownouts"}, {"migration.sign_off", "signed an old credential off"},
+	{"migration.archive", "switched an old credential off"}, {"migration.undo", "brought an old credential back"}, {"migration.end", "ended an old credential"},
+	{"legacy_scope.update", "changed what an old scope stands for"},
 	{"service_key.export", "downloaded the list of keys"}, {"service_key.callers.export", "downloaded who calls with a key"},
 	{"activity.export", "downloaded activity"}, {"audit.export", "downloaded the audit log"}, {"console.visit", "opened a page"},
 }

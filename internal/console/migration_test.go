@@ -60,7 +60,7 @@ func TestMigrationPages(t *testing.T) {
 		b.post("/migration/"+id+"/brownouts", "from", "", "days", "99", "calls", "5", "callers", "1").want(422, "Say when", "1 to 30 days")
 		b.post("/migration/"+id+"/brownouts", "from", w.now().Add(2*time.Hour).UTC().Format("2006-01-02T15:04"), "days", "2", "calls", "5", "callers", "1").want(303)
 		b.get("/migration/"+id).want(200, "Stop them at once")
-		b.post("/migration/"+id+"/brownouts/stop").want(303)
+		b.post("/migration/" + id + "/brownouts/stop").want(303)
 		b.get("/migration.csv").want(200, "web-forms,")
 		nia := w.member("nia@example.com", "Nia Park", postern.RoleViewer)
 		v := w.login(nia)

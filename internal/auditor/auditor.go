@@ -51,6 +51,8 @@ type Auditor struct {
 	signers []auditlog.Signer // the newest version of the pepper first
 	keys    auditlog.Keys
 
+	dueSeen time.Time // of Step alone: when the next check was due at its last look
+
 	mu        sync.Mutex
 	running   chan struct{} // closed at the end of the check that runs; nil while none does
 	state     State
@@ -249,7 +251,8 @@ func (a *Auditor) signIfDue(ctx context.Context) error {
 	}
 	age := now.Sub(postern.Micros(last.At).Time())
 	fresh := head.Entries - last.Size
-	if fresh <= 0 || fresh < auditlog.CheckpointEvery && age >= 0 && age < signEvery {
+	// Fewer entries than were signed are no business of later: they were cut off.
+	if fresh == 0 || fresh > 0 && fresh < auditlog.CheckpointEvery && age >= 0 && age < signEvery {
 		return nil
 	}
 	return a.Sign(ctx)

@@ -232,6 +232,45 @@ func TestTheWholeLogIsChecked(t *testing.T) {
 	})
 }
 
+// The newest entries are cut off, and the head with them: that is seen at the next
+// look, not when the next check is due, and whatever is new or not.
+func TestACutIsSeenAtOnce(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		w.write(9)
+		w.step()
+		w.exec("delete from audit_entries where seq > 6")
+		w.exec("delete from audit_hashes where n >= (select min(n) from audit_hashes where n > 9)")
+		w.exec("update heads set n = 6 where name = 'audit'")
+		w.now = w.now.Add(time.Second)
+		w.step()
+		s := w.State()
+		if entry, why := s.Broken(); entry != 7 || len(w.alarms) == 0 {
+			t.Errorf("broken at %d (%s), alarms %q; want entry 7", entry, why, w.alarms)
+		}
+	})
+}
+
+// What one node's check found, the others know at their next look.
+func TestNodesKnowWhatOneFound(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		w.write(5)
+		w.step()
+		other := w.another(storetest.Pepper(t))
+		w.exec("update audit_entries set result = 'OK' where seq = 3")
+		w.now = w.now.Add(2 * time.Hour)
+		w.step()
+		if err := other.Step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s := other.State()
+		if entry, _ := s.Broken(); entry != 3 || !s.At.Equal(w.now) {
+			t.Errorf("the other node knows %+v, want entry 3 as found at %s", s, w.now)
+		}
+	})
+}
+
 // When the pepper gets another version, one checkpoint is signed by both keys, and
 // whoever believes the new one alone still verifies all of the log.
 func TestTheKeyChanges(t *testing.T) {

@@ -47,12 +47,23 @@ func (a *Auditor) recall(ctx context.Context) error {
 	return nil
 }
 
-// checkIfDue checks the log, unless some node did lately.
+// checkIfDue checks the log, unless some node did lately. What that one found is
+// read when the time of the next check has moved.
 func (a *Auditor) checkIfDue(ctx context.Context) error {
 	now := a.cfg.Now()
 	due, err := a.due(ctx, a.db)
-	if err != nil || now.Before(due) {
+	if err != nil {
 		return err
+	}
+	if now.Before(due) {
+		if due.Equal(a.dueSeen) {
+			return nil
+		}
+		if err := a.recall(ctx); err != nil {
+			return err
+		}
+		a.dueSeen = due
+		return nil
 	}
 	claimed := false
 	_, err = a.db.Write(ctx, func(tx *store.Tx) error {

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"html/template"
 	"slices"
 	"strings"
 	"time"
@@ -44,7 +43,7 @@ var keyTabs = []struct{ id, name string }{
 // keyRow is a key on the list.
 type keyRow struct {
 	Key    *postern.ServiceKey
-	State  keyState
+	State  keyState // its words only where the row is shown
 	Tool   string
 	What   string // it can use
 	How    string
@@ -54,8 +53,9 @@ type keyRow struct {
 	InDays string // until it expires
 	Soon   bool
 
-	use activity.Use
-	at  keyPlace
+	use   *activity.Use
+	plain postern.State
+	at    keyPlace
 }
 
 // flagged reports whether someone should look at the key.
@@ -65,16 +65,16 @@ func (r *keyRow) flagged() bool { return !r.Key.FlaggedAt.IsZero() && r.State.Ra
 func (r *keyRow) needsDecision() bool { return r.State.Rank <= rankUnused || r.flagged() }
 
 // in reports whether the row is in a view.
-func (r *keyRow) in(tab string, now time.Time) bool {
+func (r *keyRow) in(tab string) bool {
 	switch tab {
 	case "decision":
 		return r.needsDecision()
 	case "rotating":
-		return r.Key.State(now) == postern.StateRotating
+		return r.plain == postern.StateRotating
 	case "unused":
 		return r.State.Rank == rankUnused
 	case "paused":
-		return r.Key.State(now) == postern.StatePaused
+		return r.plain == postern.StatePaused
 	case "ended":
 		return r.State.Rank == rankEnded
 	}
@@ -89,7 +89,10 @@ type keyPlace struct {
 }
 
 func (p keyPlace) compare(o keyPlace) int {
-	return cmp.Or(cmp.Compare(p.N, o.N), strings.Compare(p.S, o.S), strings.Compare(p.ID, o.ID))
+	if p.N != o.N { // mostly, and then the texts needn't be looked at
+		return cmp.Compare(p.N, o.N)
+	}
+	return cmp.Or(strings.Compare(p.S, o.S), strings.Compare(p.ID, o.ID))
 }
 
 // keysFilter is what the address says of a list.
@@ -132,18 +135,19 @@ func (f keysFilter) with(pairs ...string) string {
 // Narrow reports whether anything is searched for.
 func (f keysFilter) Narrow() bool { return f.Q != "" || f.Scope != "" }
 
-// rows are all keys with their states, and those of them that a filter lets through, sorted.
+// rows are all keys with the ranks of their states, and those of them that a filter
+// lets through, sorted. What else is shown of a row, fillRows adds.
 func (v *visit) rows(s *keySnap, f keysFilter) (all, match []*keyRow) {
 	all = make([]*keyRow, len(s.keys))
 	backing := make([]keyRow, len(s.keys))
 	q := strings.ToLower(f.Q)
 	for i, k := range s.keys {
 		r := &backing[i]
-		r.Key, r.use = k, s.uses[k.ID]
-		r.State = s.state(k, v.now, v.zone)
+		r.Key, r.use, r.plain = k, s.used[i], k.State(v.now)
 		r.Used = r.use.LastAt
+		r.State.Rank = s.rank(k, r.plain, r.Used, v.now)
 		all[i] = r
-		if !r.in(f.Tab, v.now) && !(f.Q != "" && f.Tab == "") || f.Scope != "" && !slices.Contains(k.Scopes, postern.Scope(f.Scope)) {
+		if !r.in(f.Tab) && !(f.Q != "" && f.Tab == "") || f.Scope != "" && !slices.Contains(k.Scopes, postern.Scope(f.Scope)) {
 			continue
 		}
 		if q != "" && !strings.Contains(strings.ToLower(k.Name), q) && !strings.Contains(strings.ToLower(toolName(r.use.UserAgent)), q) &&
@@ -223,16 +227,6 @@ type keysView struct {
 	leakPart
 }
 
-// decision is something about a key that someone must decide.
-type decision struct {
-	Hot    bool
-	Icon   string
-	Name   string
-	Why    template.HTML
-	Button string
-	Link   string
-}
-
 func (c *Console) listKeys(v *visit) error {
 	f, err := v.keysFilter()
 	if err != nil {
@@ -249,7 +243,7 @@ func (c *Console) listKeys(v *visit) error {
 	counts := make([]int, len(keyTabs))
 	for _, r := range all {
 		for i, t := range keyTabs {
-			if r.in(t.id, v.now) {
+			if r.in(t.id) {
 				counts[i]++
 			}
 		}
@@ -289,19 +283,8 @@ func (v *visit) noKeys(err error) error {
 }
 
 func scopeOptions(s *keySnap, chosen string) []option {
-	used := map[postern.Scope]bool{}
-	for _, k := range s.keys {
-		for _, sc := range k.Scopes {
-			used[sc] = true
-		}
-	}
 	out := []option{{Value: "", Label: "Any scope", Selected: chosen == ""}}
-	names := make([]postern.Scope, 0, len(used))
-	for sc := range used {
-		names = append(names, sc)
-	}
-	slices.Sort(names)
-	for _, sc := range names {
+	for _, sc := range s.granted {
 		label := string(sc)
 		if info := s.scopes[sc]; info != nil && info.Words != "" && len(info.Words) <= 40 {
 			label = info.Words
@@ -340,6 +323,7 @@ func (c *Console) fillRows(v *visit, s *keySnap, rows []*keyRow) error {
 		return err
 	}
 	for _, r := range rows {
+		r.State = s.state(r.Key, v.now, v.zone)
 		r.Tool = toolName(r.use.UserAgent)
 		r.What, r.How = s.access(r.Key.Scopes)
 		if r.Days = days[r.Key.ID]; r.Days == nil {
@@ -379,179 +363,7 @@ func (c *Console) callsADay(v *visit, rows []*keyRow) (map[postern.KeyID][]int64
 	return out, nil
 }
 
-// decisions are the worst few of the keys that need one, and how many there are.
-func (c *Console) decisions(v *visit, s *keySnap, all []*keyRow) (out []decision, n int, err error) {
-	var rows []*keyRow
-	for _, r := range all {
-		if r.needsDecision() {
-			rows = append(rows, r)
-		}
-	}
-	k := func(r *keyRow) postern.RotationPlan { return s.plans[r.Key.ID] }
-	worst := func(r *keyRow) (rank int, within int64) {
-		h := s.hour[r.Key.ID]
-		switch r.State.Rank {
-		case rankFailing:
-			return 0, -h.Refused * 1000 / h.Calls
-		case rankHeld:
-			return 1, int64(postern.ToMicros(k(r).Latest))
-		case rankExpires:
-			return 2, int64(postern.ToMicros(r.Key.ExpiresAt))
-		case rankUnused:
-			return 3, int64(postern.ToMicros(cmp.Or(r.Used, r.Key.CreatedAt)))
-		}
-		return 4, int64(postern.ToMicros(r.Key.FlaggedAt))
-	}
-	slices.SortFunc(rows, func(a, b *keyRow) int {
-		ra, wa := worst(a)
-		rb, wb := worst(b)
-		return cmp.Or(cmp.Compare(ra, rb), cmp.Compare(wa, wb), strings.Compare(string(a.Key.ID), string(b.Key.ID)))
-	})
-	top := rows[:min(decisionTop, len(rows))]
-	if err := c.fillRows(v, s, top); err != nil {
-		return nil, 0, err
-	}
-	for _, r := range top {
-		d, err := c.decide(v, s, r)
-		if err != nil {
-			return nil, 0, err
-		}
-		out = append(out, d)
-	}
-	return out, len(rows), nil
-}
-
-// decide says in one sentence what must be decided about a key.
-func (c *Console) decide(v *visit, s *keySnap, r *keyRow) (decision, error) {
-	k, e := r.Key, template.HTMLEscapeString
-	d := decision{Name: k.Name, Icon: "alert", Link: v.keyLink(k.ID)}
-	switch r.State.Rank {
-	case rankFailing:
-		h := s.hour[k.ID]
-		d.Hot, d.Button = true, "See what it needs"
-		no := false
-		calls, _, err := c.cfg.Activity.Query(v.r.Context(), activity.Filter{Account: k.AccountID, Key: k.ID, Allowed: &no, Since: v.now.Add(-2 * time.Hour)}, activity.Cursor{}, 1)
-		if err != nil {
-			return d, err
-		}
-		why := fmt.Sprintf("is being refused %d%% of the time.", h.Refused*100/h.Calls)
-		if len(calls) > 0 {
-			why += " " + refusedWords(&calls[0])
-		}
-		d.Why = template.HTML(why)
-	case rankHeld:
-		d.Hot, d.Icon, d.Button, d.Link = true, "rotate", "Let it go on or end it", v.keyLink(k.ID)
-		if v.c.known["GET /keys/{id}"] {
-			d.Link += "/rotate"
-		}
-		d.Why = template.HTML("is past the deadline of its rotation, and something still uses the old secret. It stops on " + e(s.plans[k.ID].Latest.In(v.zone).Format("2 January")) + " at the latest.")
-	case rankExpires:
-		d.Icon, d.Button = "clock", "Extend or replace"
-		d.Why = template.HTML("stops working on " + e(lastMoment(k.ExpiresAt, v.zone).Format("2 January")) + ". " + callsWords(r.Calls))
-	case rankUnused:
-		d.Icon, d.Button = "eye", "Pause it"
-		d.Link = link("/keys/bulk", "action", string(actPause), "id", string(k.ID))
-		if !v.can(postern.PermKeysRevoke) {
-			d.Button, d.Link = "Look at it", v.keyLink(k.ID)
-		}
-		can := "can " + e(strings.ToLower(cmp.Or(r.How, "use"))) + " " + e(r.What)
-		switch r.How {
-		case "Read only":
-			can = "can read " + e(r.What)
-		case "Write only":
-			can = "can write " + e(r.What)
-		case "No scopes":
-			can = "has no scopes"
-		}
-		if r.Used.IsZero() {
-			d.Why = template.HTML(can + " and has never been used.")
-		} else {
-			d.Why = template.HTML(can + " and has not been used since " + e(r.Used.In(v.zone).Format("2 January")) + ".")
-		}
-	default:
-		d.Icon, d.Button = "eye", "Review it"
-		d.Why = template.HTML("waits for a review. " + e(k.FlaggedWhy))
-	}
-	return d, nil
-}
-
-// keyLink is the page of a key, or its calls where there is none.
-func (v *visit) keyLink(id postern.KeyID) string {
-	switch {
-	case v.c.known["GET /keys/{id}"]:
-		return "/keys/" + string(id)
-	case v.c.known["GET /activity"]:
-		return link("/activity", "key", string(id))
-	}
-	return link("/keys", "q", string(id))
-}
-
-// refusedWords says why a call was refused.
-func refusedWords(a *postern.Activity) string {
-	e := template.HTMLEscapeString
-	call := "<code>" + e(a.Method+" "+a.Path) + "</code>"
-	switch a.Reason {
-	case postern.ReasonInsufficientScope:
-		return "It calls " + call + ", which its scopes do not open."
-	case postern.ReasonAddressNotAllowed:
-		return "It calls from <code>" + e(a.IP) + "</code>, which is not on its list."
-	case postern.ReasonRateLimited, postern.ReasonDailyLimit:
-		return "It calls more often than its limit allows."
-	case postern.ReasonExpired:
-		return "It is past its end."
-	case postern.ReasonRetired, postern.ReasonUnknownKey:
-		return "Something still sends an old or wrong secret."
-	case postern.ReasonUnknownOperation, postern.ReasonMethodNotAllowed:
-		return "It calls " + call + ", which the API does not have."
-	case postern.ReasonUncovered:
-		return "It calls " + call + ", which no scope opens."
-	}
-	return "It calls " + call + "."
-}
-
-// callsWords says how much a key is used, from its calls in 14 days.
-func callsWords(calls int64) string {
-	switch a := calls / sparkDays; {
-	case calls == 0:
-		return "It made no calls in 14 days."
-	case a < 1:
-		return "It made " + count(calls, "call", "calls") + " in 14 days."
-	case a < 100:
-		return "It makes about " + count(a, "call", "calls") + " a day."
-	default:
-		return "It makes about " + num(a/10*10) + " calls a day."
-	}
-}
-
-// tools are programs by what their user agents contain.
-var tools = []struct{ part, name string }{
-	{"Microsoft.Data.Mashup", "Power BI"}, {"Power BI", "Power BI"}, {"Tableau", "Tableau"}, {"Looker", "Looker Studio"}, {"Airbyte", "Airbyte"}, {"Fivetran", "Fivetran"},
-	{"Google-Apps-Script", "Google Sheets"}, {"Google-Sheets", "Google Sheets"}, {"PostmanRuntime", "Postman"}, {"Zapier", "Zapier"}, {"n8n", "n8n"}, {"Airflow", "Airflow"}, {"dbt", "dbt"},
-	{"python", "Python script"}, {"aiohttp", "Python script"}, {"httpx", "Python script"}, {"hubspot-api-client-nodejs", "Node service"}, {"node", "Node service"}, {"undici", "Node service"},
-	{"axios", "Node service"}, {"Go-http-client", "Go program"}, {"okhttp", "Java program"}, {"Java", "Java program"}, {"Ruby", "Ruby program"}, {"PHP", "PHP program"}, {"Guzzle", "PHP program"},
-	{"curl", "curl"}, {"Wget", "wget"}, {"PowerShell", "PowerShell"}, {"Mozilla", "Browser"},
-}
-
-// toolName says what calls, from its user agent, which anybody can write.
-func toolName(ua string) string {
-	if ua == "" {
-		return ""
-	}
-	low := strings.ToLower(ua)
-	for _, t := range tools {
-		if strings.Contains(low, strings.ToLower(t.part)) {
-			return t.name
-		}
-	}
-	name, _, _ := strings.Cut(ua, "/")
-	name, _, _ = strings.Cut(name, " ")
-	if r := []rune(name); len(r) > 24 {
-		name = string(r[:24]) + "…"
-	}
-	return name
-}
-
-// find keys of ids, those that are there, as rows.
+// rowsOf are the keys of some ids, those that are there, as rows.
 func (v *visit) rowsOf(ctx context.Context, ids []string) (*keySnap, []*keyRow, error) {
 	s, err := v.c.snapshot(ctx, v.by.AccountID)
 	if err != nil {

@@ -53,11 +53,13 @@ type keyList struct {
 type keySnap struct {
 	Checked time.Time
 	keys    []*postern.ServiceKey
+	used    []*activity.Use // of keys, in their order
 	uses    map[postern.KeyID]activity.Use
 	hour    map[postern.KeyID]activity.KeyCalls
 	scopes  map[postern.Scope]*postern.ScopeInfo
 	policy  postern.Policy
 	plans   map[postern.KeyID]postern.RotationPlan // of rotations that don't simply end at their deadline
+	granted []postern.Scope                        // that some key has, in their order
 }
 
 // snapshot gives the keys of an account as they are. Whoever calls it has checked
@@ -95,12 +97,26 @@ func (c *Console) snapshot(ctx context.Context, account postern.AccountID) (*key
 		}
 		l.usesAt = time.Now()
 	}
-	s := &keySnap{policy: policy, plans: plans, Checked: c.now(), uses: l.uses, hour: l.hour, scopes: l.scopes, keys: make([]*postern.ServiceKey, 0, len(l.keys))}
-	for _, k := range l.keys {
-		s.keys = append(s.keys, k)
+	s := &keySnap{policy: policy, plans: plans, Checked: c.now(), uses: l.uses, hour: l.hour, scopes: l.scopes,
+		keys: make([]*postern.ServiceKey, 0, len(l.keys)), used: make([]*activity.Use, 0, len(l.keys))}
+	for id, k := range l.keys {
+		use := l.uses[id]
+		s.keys, s.used = append(s.keys, k), append(s.used, &use)
 	}
+	s.granted = grantedOf(s.keys)
 	l.snap = s
 	return s, nil
+}
+
+// grantedOf are the scopes that some of the keys have.
+func grantedOf(keys []*postern.ServiceKey) []postern.Scope {
+	seen := map[postern.Scope]bool{}
+	for _, k := range keys {
+		for _, sc := range k.Scopes {
+			seen[sc] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
 }
 
 // of finds the list of an account, or makes one, in the place of the one that was
@@ -259,44 +275,73 @@ const (
 	expiresSoon  = 14 * 24 * time.Hour
 )
 
-// state finds the state of a key.
-func (s *keySnap) state(k *postern.ServiceKey, now time.Time, zone *time.Location) keyState {
-	plain := k.State(now)
-	switch plain {
-	case postern.StateEnded:
-		return keyState{Rank: rankEnded, Words: "Ended", Detail: "on " + k.RevokedAt.In(zone).Format("2 Jan 2006")}
-	case postern.StateExpired:
-		return keyState{Rank: rankEnded, Words: "Ended", Detail: "expired " + lastMoment(k.ExpiresAt, zone).Format("2 Jan 2006")}
+// rank finds which state a key is in. It makes no words: it is asked of every key of
+// a list, and the words are shown of a page of them.
+func (s *keySnap) rank(k *postern.ServiceKey, plain postern.State, used, now time.Time) int {
+	if plain == postern.StateEnded || plain == postern.StateExpired {
+		return rankEnded
 	}
-	use, h := s.uses[k.ID], s.hour[k.ID]
+	h := s.hour[k.ID]
 	// A paused key refuses all and is not used, as its admin wants: that is no news.
 	if plain != postern.StatePaused && h.Calls >= failingCalls && h.Refused*100 >= failingShare*h.Calls {
-		return keyState{Rank: rankFailing, Kind: "bad", Words: "Failing", Detail: fmt.Sprintf("%d%% refused in the last hour", h.Refused*100/h.Calls)}
+		return rankFailing
 	}
-	if p, ok := s.held(k, now); ok {
-		return keyState{Rank: rankHeld, Kind: "warn", Words: "Rotating", Detail: "old secret held until " + p.Latest.In(zone).Format("2 Jan")}
+	if _, ok := s.held(k, now); ok {
+		return rankHeld
 	}
 	if !k.ExpiresAt.IsZero() && k.ExpiresAt.Sub(now) <= expiresSoon {
-		words := "Expires today"
-		if d := daysLeft(now, k.ExpiresAt); d > 0 {
-			words = "Expires in " + count(d, "day", "days")
-		}
-		return keyState{Rank: rankExpires, Kind: "warn", Words: words}
+		return rankExpires
 	}
-	if n, _ := s.policy.Idle(k, use.LastAt, now); n > 0 {
-		return keyState{Rank: rankUnused, Kind: "warn", Words: "Unused " + count(n, "day", "days")}
+	if n, _ := s.policy.Idle(k, used, now); n > 0 {
+		return rankUnused
 	}
 	switch {
 	case plain == postern.StateRotating:
-		return keyState{Rank: rankRotating, Kind: "info", Words: "Rotating", Detail: "old secret off " + inWords(k.Previous.EndsAt, now)}
+		return rankRotating
 	case plain == postern.StatePaused:
-		return keyState{Rank: rankPaused, Words: "Paused"}
-	case plain == postern.StateScheduled:
-		return keyState{Rank: rankNew, Words: "Starts " + k.NotBefore.In(zone).Format("2 Jan 2006")}
-	case use.LastAt.IsZero():
-		return keyState{Rank: rankNew, Words: "New", Detail: "no call yet"}
+		return rankPaused
+	case plain == postern.StateScheduled, used.IsZero():
+		return rankNew
 	}
-	return keyState{Rank: rankActive, Kind: "ok", Words: "Active"}
+	return rankActive
+}
+
+// state finds the state of a key, in words.
+func (s *keySnap) state(k *postern.ServiceKey, now time.Time, zone *time.Location) keyState {
+	plain, used := k.State(now), s.uses[k.ID].LastAt
+	st := keyState{Rank: s.rank(k, plain, used, now)}
+	switch st.Rank {
+	case rankEnded:
+		st.Words, st.Detail = "Ended", "expired "+lastMoment(k.ExpiresAt, zone).Format("2 Jan 2006")
+		if plain == postern.StateEnded {
+			st.Detail = "on " + k.RevokedAt.In(zone).Format("2 Jan 2006")
+		}
+	case rankFailing:
+		h := s.hour[k.ID]
+		st.Kind, st.Words, st.Detail = "bad", "Failing", fmt.Sprintf("%d%% refused in the last hour", h.Refused*100/h.Calls)
+	case rankHeld:
+		st.Kind, st.Words, st.Detail = "warn", "Rotating", "old secret held until "+s.plans[k.ID].Latest.In(zone).Format("2 Jan")
+	case rankExpires:
+		st.Kind, st.Words = "warn", "Expires today"
+		if d := daysLeft(now, k.ExpiresAt); d > 0 {
+			st.Words = "Expires in " + count(d, "day", "days")
+		}
+	case rankUnused:
+		n, _ := s.policy.Idle(k, used, now)
+		st.Kind, st.Words = "warn", "Unused "+count(n, "day", "days")
+	case rankRotating:
+		st.Kind, st.Words, st.Detail = "info", "Rotating", "old secret off "+inWords(k.Previous.EndsAt, now)
+	case rankPaused:
+		st.Words = "Paused"
+	case rankNew:
+		st.Words, st.Detail = "New", "no call yet"
+		if plain == postern.StateScheduled {
+			st.Words, st.Detail = "Starts "+k.NotBefore.In(zone).Format("2 Jan 2006"), ""
+		}
+	default:
+		st.Kind, st.Words = "ok", "Active"
+	}
+	return st
 }
 
 // inWords says how long until a time: "in 2 days".

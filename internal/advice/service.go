@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"postern.dev/postern"
@@ -24,6 +25,7 @@ type Service struct {
 	edition string
 	world   *World
 	seen    map[seenKey]*seen
+	reads   atomic.Int64 // keys whose calls were read
 }
 
 // What was read of a key's calls is kept for a while, and of so many keys at most.
@@ -165,6 +167,7 @@ const (
 )
 
 func (s *Service) readNow(ctx context.Context, a postern.AccountID, id postern.KeyID, now time.Time) (*seen, error) {
+	s.reads.Add(1)
 	since := now.AddDate(0, 0, -Window)
 	rows, err := s.log.Needs(ctx, a, id, since, time.Time{})
 	if err != nil {
@@ -264,11 +267,13 @@ func (s *Service) Account(ctx context.Context, by postern.Actor) (*Overview, err
 	}
 	out := &Overview{Complete: true}
 	stop := time.Now().Add(accountTime)
+	reads := s.reads.Load()
 	err = s.kr.EachKey(ctx, by, func(k *postern.ServiceKey) error {
 		if out.Keys++; !k.ExpiresAt.IsZero() && !g.now.Before(k.ExpiresAt) {
 			return nil
 		}
-		if !out.Complete || time.Now().After(stop) {
+		// Each answer reads of one key more at least, so that asking again gets to the end.
+		if !out.Complete || time.Now().After(stop) && s.reads.Load() > reads {
 			out.Complete = false
 			return nil
 		}

@@ -59,11 +59,10 @@ func (s *server) exportActivity(ctx context.Context, in *exportActivityInput) (*
 	if !enter(s.exports) {
 		return nil, postern.Errorf(postern.CodeUnavailable, "Other exports are running. Try again in a minute.")
 	}
-	if in.After == 0 { // going on is no new export
-		if err := s.auditExport(ctx, in.Format, in.query()); err != nil {
-			leave(s.exports)
-			return nil, err
-		}
+	// Going on is told of too: nothing proves that the part before was ever asked for.
+	if err := s.auditExport(ctx, in); err != nil {
+		leave(s.exports)
+		return nil, err
 	}
 	s.activity.Settle(ctx)
 	return &huma.StreamResponse{Body: func(huma.Context) {
@@ -118,9 +117,12 @@ func (s *server) sendCalls(ctx context.Context, w http.ResponseWriter, in *expor
 	return out.Close()
 }
 
-func (s *server) auditExport(ctx context.Context, format string, q url.Values) error {
+func (s *server) auditExport(ctx context.Context, in *exportActivityInput) error {
 	e := by(ctx).Entry(s.now(), "activity.export", "activity")
-	e.After = map[string]any{"format": format, "filter": q.Encode()}
+	e.After = map[string]any{"format": in.Format, "filter": in.query().Encode()}
+	if in.After > 0 {
+		e.After["after"] = in.After
+	}
 	_, err := s.cfg.DB.Write(ctx, func(tx *store.Tx) error { return tx.InsertAudit(ctx, e) })
 	return err
 }

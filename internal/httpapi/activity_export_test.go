@@ -81,10 +81,13 @@ func TestExport(t *testing.T) {
 		if a := w.send("GET", "/v1/activity/export?format=xls", w.secret, ""); a.status != http.StatusBadRequest {
 			t.Errorf("a format that there isn't = %d %s", a.status, a.body)
 		}
-		// An export is told of once, and going on is no new one.
+		// Each export is told of, one that goes on too: after=1 is nearly everything.
 		page, err := w.super.Audit(t.Context(), client.AuditQuery{Action: "activity.export"})
-		if err != nil || len(page.Items) != 4 {
-			t.Fatalf("%d entries, %v; want 4", len(page.Items), err)
+		if err != nil || len(page.Items) != 5 {
+			t.Fatalf("%d entries, %v; want 5", len(page.Items), err)
+		}
+		if after, _ := json.Marshal(page.Items[3].After); !strings.Contains(string(after), fmt.Sprintf(`"after":%d`, all[1233].Seq)) {
+			t.Errorf("the entry of going on is %s", after)
 		}
 		if after, _ := json.Marshal(page.Items[0].After); !strings.Contains(string(after), "parquet") || !strings.Contains(string(after), "notDoor=api") {
 			t.Errorf("the entry is %s", after)

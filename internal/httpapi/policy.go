@@ -38,6 +38,10 @@ func (s *server) editPolicy(ctx context.Context, in *editPolicyInput) (*policyOu
 	if err != nil {
 		return nil, err
 	}
+	if b := &in.Body; p.Altered && (b.RequireExpiry == nil || b.LongestLife == nil || b.WriteNetworks == nil) {
+		// Nothing of it is believed, and what is left out must not be taken for no.
+		return nil, postern.Errorf(postern.CodeConflict, "The account's security policy was altered outside of Postern. Say requireExpiry, longestLife and writeNetworks anew, all three.")
+	}
 	switch revision {
 	case 0: // whatever it is
 	case -1:

@@ -155,7 +155,7 @@ func itemFacts(i *store.MigrationItem) map[string]any {
 		}
 	}
 	if !i.ScopesAt.IsZero() {
-		m["scopes"] = i.Scopes
+		m["scopes"] = append([]postern.Scope{}, i.Scopes...)
 	}
 	for name, t := range map[string]time.Time{"signedAt": i.SignedAt, "archivedAt": i.ArchivedAt, "undoUntil": i.UndoUntil, "endedAt": i.EndedAt} {
 		if !t.IsZero() {
@@ -390,7 +390,11 @@ func (kr *Keyring) PutLegacyScope(ctx context.Context, by postern.Actor, name st
 		if err := c.Tx.PutLegacyScope(ctx, &store.LegacyScope{Name: name, Scopes: scopes, ChangedAt: c.now}); err != nil {
 			return err
 		}
-		return c.audit(actLegacyScope, name, name, diff(nil, map[string]any{"scopes": scopes}))
+		after := map[string]any{"scopes": scopes}
+		if scopes == nil {
+			after = map[string]any{"reset": true}
+		}
+		return c.audit(actLegacyScope, name, name, diff(nil, after))
 	})
 	return err
 }

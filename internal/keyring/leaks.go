@@ -34,6 +34,7 @@ type LeakDone struct {
 const (
 	actLeak         = "service_key.leak"
 	actPersonalLeak = "personal_key.leak"
+	actLegacyLeak   = "legacy_credential.leak"
 )
 
 // TakeLeak notes that a secret was found, does what the account's policy asks for,
@@ -68,8 +69,8 @@ func (kr *Keyring) TakeLeak(ctx context.Context, from postern.Actor, in Leak) (d
 		case in.End:
 			done.Kept = true
 		}
-		if done.Did == postern.LeakPause && row.Kind != postern.KindServiceKey {
-			done.Did = postern.LeakRevoke // nothing else can be paused
+		if done.Did == postern.LeakPause && row.Kind != postern.KindServiceKey && !row.Kind.Legacy() {
+			done.Did = postern.LeakRevoke // it can't be paused
 		}
 		if done.Did == postern.LeakPause && !row.Sealed(kr.cfg.Pepper) {
 			done.Did = postern.LeakNotify // sealed anew, a record that was altered would count
@@ -109,7 +110,10 @@ func (c *change) leaked(row *postern.CredentialRow, r *postern.LeakReport) error
 		}
 		e.After["leak"] = map[string]any{"source": r.Source, "url": r.URL, "generation": r.Generation, "lastFour": r.LastFour, "did": r.Did}
 	}
-	if row.Kind != postern.KindServiceKey {
+	switch {
+	case row.Kind.Legacy():
+		return c.leakedLegacy(row, r, note)
+	case row.Kind != postern.KindServiceKey:
 		return c.leakedOther(row, r, note)
 	}
 	rec, err := c.Key(c.ctx, row.AccountID, row.Key)
@@ -135,7 +139,25 @@ func (c *change) leaked(row *postern.CredentialRow, r *postern.LeakReport) error
 	return c.save(&rec, facts, actLeak, &Made{}, note)
 }
 
-// leakedOther is leaked for what is no service key: it is ended or not.
+// leakedLegacy is leaked for an imported credential.
+func (c *change) leakedLegacy(row *postern.CredentialRow, r *postern.LeakReport, note func(*postern.AuditEntry)) error {
+	rec, err := c.Legacy(c.ctx, row.AccountID, row.Key)
+	if err != nil {
+		return err
+	}
+	was := rec.Legacy
+	switch {
+	case r.Did == postern.LeakRevoke:
+		c.endLegacy(&rec, "Its secret was found.")
+	case r.Did == postern.LeakPause && rec.Row.PausedAt.IsZero():
+		rec.Row.PausedAt = c.now
+	default:
+		return c.audit(actLegacyLeak, string(row.Key), rec.Legacy.Name, note)
+	}
+	return c.saveLegacy(&rec, &was, actLegacyLeak, &LegacyMade{}, note)
+}
+
+// leakedOther is leaked for what can't be paused: it is ended or not.
 func (c *change) leakedOther(row *postern.CredentialRow, r *postern.LeakReport, note func(*postern.AuditEntry)) error {
 	var name string
 	if row.Kind == postern.KindPersonal {

@@ -137,6 +137,37 @@ func TestLeakOfAPersonalKey(t *testing.T) {
 	})
 }
 
+// An imported credential is paused or ended as its kind is, and its list says so.
+func TestLeakOfAnImportedCredential(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		for i, c := range []struct {
+			do    postern.LeakAction
+			state postern.LegacyState
+		}{{postern.LeakNotify, postern.LegacyActive}, {postern.LeakPause, postern.LegacyPaused}, {postern.LeakRevoke, postern.LegacyEnded}} {
+			w.policy(func(p *postern.Policy) { p.Leaks.Do = c.do })
+			id := w.importLegacy(w.super, legacyItem(i+1, "deals.read"))[0].ID
+			row, err := w.db.Credential(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := w.leak(id, row.Current.Generation, "", false)
+			if !done.Live || done.Did != c.do || (done.Seq != 0) != (c.do != postern.LeakNotify) {
+				t.Errorf("%s: %+v", c.do, done)
+			}
+			l, err := w.Legacy(t.Context(), w.super, id)
+			if err != nil || l.State(w.now) != c.state || (l.EndedWhy != "") != (c.do == postern.LeakRevoke) {
+				t.Errorf("%s: it is %s (%q), %v; want %s", c.do, l.State(w.now), l.EndedWhy, err, c.state)
+			}
+			if e := w.leakEntries()[0]; e.Action != "legacy_credential.leak" || e.Object != string(id) || e.Name != l.Name || e.After["leak"] == nil {
+				t.Errorf("%s: entry %+v", c.do, e)
+			}
+			if list, err := w.Leaks(t.Context(), w.super, id, store.Cursor{}, 10); err != nil || len(list) != 1 || list[0].Name != l.Name || list[0].Live != (c.do != postern.LeakRevoke) {
+				t.Errorf("%s: reports %+v, %v", c.do, list, err)
+			}
+		}
+	})
+}
+
 // Reports are listed with whether the secret lives, and bounded.
 func TestLeakReportsAreBounded(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {

@@ -225,15 +225,20 @@ func (kr *Keyring) EndLegacy(ctx context.Context, by postern.Actor, id postern.K
 			return nil
 		}
 		was := rec.Legacy
-		rec.Row.RevokedAt, rec.Legacy.EndedWhy = c.now, why
-		if rec.Row.Retiring != nil {
-			r := *rec.Row.Retiring
-			r.Find, r.Hash = "", "" // nobody needs to find it again
-			rec.Row.Retiring = &r
-		}
+		c.endLegacy(&rec, why)
 		return c.saveLegacy(&rec, &was, actLegacyEnd, &made, because(why))
 	})
 	return made, err
+}
+
+// endLegacy ends a credential for good.
+func (c *change) endLegacy(rec *store.LegacyRecord, why string) {
+	rec.Row.RevokedAt, rec.Legacy.EndedWhy = c.now, why
+	if rec.Row.Retiring != nil {
+		r := *rec.Row.Retiring
+		r.Find, r.Hash = "", "" // nobody needs to find it again
+		rec.Row.Retiring = &r
+	}
 }
 
 // liveLegacy reads an imported credential that wasn't ended, at the revision that the caller saw.

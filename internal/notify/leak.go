@@ -3,7 +3,6 @@ package notify
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/store"
@@ -33,14 +32,18 @@ func (n *Notifier) leaked(ctx context.Context, tx *store.Tx, e *postern.AuditEnt
 	if err != nil {
 		return nil, err
 	}
-	if e.Action == "personal_key.leak" {
+	switch e.Action {
+	case "legacy_credential.leak":
+		d.link = "/migration"
+		d.words = leakWords(text("did"), text("lastFour"), url, "Make a new key in its place now, and end it.")
+	case "personal_key.leak":
 		d.link = "/me/keys"
 		member, _ := e.After["member"].(string)
 		d.words = leakWords(text("did"), text("lastFour"), url, "Make another one, and end this one.")
 		if m := who.by[postern.MemberID(member)]; m != nil {
 			d.to = append(d.to, reader{m.ID, "maker"})
 		}
-	} else {
+	default:
 		d.link = "/keys/" + e.Object
 		d.words = leakWords(text("did"), text("lastFour"), url, "Rotate it now, and say that it was exposed.")
 		k, err := tx.KeyPeople(ctx, e.AccountID, postern.KeyID(e.Object))
@@ -62,11 +65,16 @@ func (n *Notifier) leaked(ctx context.Context, tx *store.Tx, e *postern.AuditEnt
 	return d, nil
 }
 
+// leakWords say what happened, and what to do now.
 func leakWords(did, last, url, fix string) string {
-	words := fmt.Sprintf("Somebody presented the whole secret that ends in %s. ", last)
-	if url != "" {
-		words = fmt.Sprintf("Somebody presented the whole secret that ends in %s, and says where it was: %s. ", last, url)
+	words := "Somebody presented the whole secret"
+	if last != "" { // nobody knows it of what was imported by its hash
+		words += " that ends in " + last
 	}
+	if url != "" {
+		words += ", and says where it was: " + url
+	}
+	words += ". "
 	switch postern.LeakAction(did) {
 	case postern.LeakPause:
 		return words + "It does not work any more: the key was paused, as your security policy asks, or its old secret ended. " + fix

@@ -34,7 +34,23 @@ func TestSecretFound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		imp, err := w.BeginLegacyImport(ctx, w.super)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, err := w.ImportLegacy(ctx, w.super, keyring.LegacyBatch{Import: imp, Items: []keyring.LegacyItem{{Kind: postern.KindLegacyPrivateApp, Name: "old-sync",
+			SHA256: [32]byte{1}, Strength: postern.StrengthUnknown}}})
+		if err != nil || old[0].ID == "" {
+			t.Fatal(err, old)
+		}
 		w.do(w.n.Events)
+		row, err := w.db.Credential(ctx, old[0].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.TakeLeak(ctx, postern.Actor{}, keyring.Leak{Account: w.super.AccountID, Key: old[0].ID, Generation: row.Current.Generation, Source: postern.LeakFromFinder}); err != nil {
+			t.Fatal(err)
+		}
 		report := func(id postern.KeyID, source, url string) {
 			if _, err := w.TakeLeak(ctx, postern.Actor{}, keyring.Leak{Account: w.super.AccountID, Key: id, Generation: 1, Source: source, URL: url}); err != nil {
 				t.Fatal(err)
@@ -46,7 +62,7 @@ func TestSecretFound(t *testing.T) {
 		report(pak.Key.Key, postern.LeakFromFinder, "")
 		w.do(w.n.Events, w.n.Events, w.n.SendDue)
 		got := w.titles(t, w.super.MemberID)
-		if want := []string{"A secret of laptop was found", "A secret of mine was found", "A secret of stock-levels was found in public code"}; strings.Join(got, "|") != strings.Join(want, "|") {
+		if want := []string{"A secret of laptop was found", "A secret of mine was found", "A secret of old-sync was found", "A secret of stock-levels was found in public code"}; strings.Join(got, "|") != strings.Join(want, "|") {
 			t.Errorf("the admin is told %q, want %q", got, want)
 		}
 		if got := strings.Join(w.titles(t, kim.MemberID), "|"); got != "A secret of laptop was found|A secret of stock-levels was found in public code" {
@@ -58,6 +74,10 @@ func TestSecretFound(t *testing.T) {
 			}
 		}
 		list, err := w.db.Notifications(ctx, kim.MemberID, false, store.Cursor{}, 9)
+		admin, err2 := w.db.Notifications(ctx, w.super.MemberID, false, store.Cursor{}, 50)
+		if n := slices.IndexFunc(admin, func(n store.Notification) bool { return n.Link == "/migration" }); err2 != nil || n < 0 || !strings.HasPrefix(admin[n].Words, "Somebody presented the whole secret. It still works.") {
+			t.Errorf("of the imported credential is told %+v, %v", admin, err2)
+		}
 		i := slices.IndexFunc(list, func(n store.Notification) bool { return n.Link == "/keys/"+string(made.Key.ID) })
 		if err != nil || i < 0 || !strings.Contains(list[i].Words, "https://github.com/o/r/blob/1/a") {
 			t.Errorf("%+v, %v", list, err)

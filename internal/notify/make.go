@@ -278,7 +278,7 @@ func (n *Notifier) event(ctx context.Context, tx *store.Tx, e *postern.AuditEntr
 	case "policy.update":
 		d.kind, may, d.link = PolicySet, postern.PermAccountWrite, "/settings/security"
 		d.subject, d.words = "The security policy changed", n.nameOf(ctx, tx, e)+" changed what the account asks of its keys. The audit log shows before and after."
-	case "service_key.leak", "personal_key.leak":
+	case "service_key.leak", "personal_key.leak", "legacy_credential.leak":
 		return n.leaked(ctx, tx, e, d)
 	case "service_key.revoke", "service_key.delete":
 		how := "revoked"

@@ -14,11 +14,12 @@ import (
 const liveSecret = `(c.revoked_at = 0 and c.deleted_at = 0 and (c.expires_at = 0 or c.expires_at > $2 or c.kind <> 'personal_access_key') and
 	(r.generation = c.current_generation or r.generation = c.previous_generation and c.previous_until > $2 and c.previous_ended = 0))`
 
-const leakColumns = `r.id, r.account_id, r.key_id, c.kind, coalesce(k.name, p.name, ''), r.generation, r.last_four, r.source, r.url, r.did, r.at,
+const leakColumns = `r.id, r.account_id, r.key_id, c.kind, coalesce(k.name, p.name, l.name, ''), r.generation, r.last_four, r.source, r.url, r.did, r.at,
 	case when ` + liveSecret + ` then 1 else 0 end`
 
 const leakFrom = ` from leak_reports r join credentials c on c.key_id = r.key_id
-	left join service_keys k on k.key_id = r.key_id left join personal_keys p on p.key_id = r.key_id `
+	left join service_keys k on k.key_id = r.key_id left join personal_keys p on p.key_id = r.key_id
+	left join legacy_credentials l on l.key_id = r.key_id `
 
 func scanLeak(s scanner) (l postern.LeakReport, err error) {
 	var kind string

@@ -158,9 +158,6 @@ func daysLeft(from, to time.Time) int {
 	return max(0, int(to.Sub(from).Round(24*time.Hour)/(24*time.Hour)))
 }
 
-// days is how many whole days have passed between two times, at least 0.
-func days(from, to time.Time) int { return max(0, int(to.Sub(from)/(24*time.Hour))) }
-
 // spark draws small bars of calls a day.
 func spark(values []int64) template.HTML {
 	const w, h, gap = 6, 22, 1.5

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"postern.dev/postern"
@@ -24,7 +25,8 @@ type GitHubConfig struct {
 
 const (
 	githubTime  = 20 * time.Second // to read a report
-	githubAhead = 4                // reports that are taken at once
+	githubAhead = 8                // reports that are taken at once
+	githubEach  = 2                // of these, from one address: who sends slowly keeps others out of no more
 )
 
 // GitHubLeaksHandler answers POST /leaks/github: a report of GitHub's secret
@@ -34,13 +36,36 @@ func GitHubLeaksHandler(cfg GitHubConfig) http.Handler {
 	if cfg.FailuresPerSecond <= 0 {
 		cfg.FailuresPerSecond = 5
 	}
-	return cfg.Door.Recover(&githubHandler{cfg, newThrottle(cfg.FailuresPerSecond), make(chan struct{}, githubAhead)})
+	return cfg.Door.Recover(&githubHandler{cfg: cfg, failures: newThrottle(cfg.FailuresPerSecond), lane: make(chan struct{}, githubAhead), from: map[string]int{}})
 }
 
 type githubHandler struct {
 	cfg      GitHubConfig
 	failures *throttle
 	lane     chan struct{}
+
+	mu   sync.Mutex
+	from map[string]int // reports that are being taken, by address
+}
+
+// enter takes a place for a report from an address, if there is one for it.
+func (h *githubHandler) enter(from string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.from[from] >= githubEach || !enter(h.lane) {
+		return false
+	}
+	h.from[from]++
+	return true
+}
+
+func (h *githubHandler) leave(from string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	leave(h.lane)
+	if h.from[from]--; h.from[from] == 0 {
+		delete(h.from, from)
+	}
 }
 
 func (h *githubHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -73,10 +98,10 @@ func (h *githubHandler) answer(w http.ResponseWriter, r *http.Request, call *doo
 		return nil, http.StatusRequestEntityTooLarge
 	case h.failures.spent(from):
 		return nil, http.StatusTooManyRequests
-	case !enter(h.lane):
+	case !h.enter(from):
 		return nil, http.StatusServiceUnavailable
 	}
-	defer leave(h.lane)
+	defer h.leave(from)
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(githubTime))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, leaks.MaxGitHubBody))
 	if tooBig := (*http.MaxBytesError)(nil); errors.As(err, &tooBig) {

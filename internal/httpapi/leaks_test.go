@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -12,6 +13,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -104,8 +106,9 @@ func openLeaks(t *testing.T, perSecond int) *world {
 // githubWorld is a server that takes reports of GitHub, signed with a key of ours.
 type githubWorld struct {
 	*world
-	url string
-	key *ecdsa.PrivateKey
+	url    string
+	key    *ecdsa.PrivateKey
+	client *http.Client
 }
 
 func openGitHub(t *testing.T, w *world) *githubWorld {
@@ -122,7 +125,7 @@ func openGitHub(t *testing.T, w *world) *githubWorld {
 	intake := must(leaks.New(leaks.Config{Verifier: w.verifier, Keyring: w.kr}))(t)
 	srv := httptest.NewServer(httpapi.GitHubLeaksHandler(httpapi.GitHubConfig{Door: must(door.New(door.Config{Verifier: w.verifier}))(t), Leaks: intake, Signers: signers}))
 	t.Cleanup(srv.Close)
-	return &githubWorld{w, srv.URL + "/leaks/github", key}
+	return &githubWorld{w, srv.URL + "/leaks/github", key, http.DefaultClient}
 }
 
 // send posts a body, signed unless change says otherwise.
@@ -137,7 +140,7 @@ func (g *githubWorld) send(t *testing.T, body []byte, change func(*http.Request)
 	if change != nil {
 		change(req)
 	}
-	res := must(http.DefaultClient.Do(req))(t)
+	res := must(g.client.Do(req))(t)
 	defer res.Body.Close()
 	return res.StatusCode, string(must(io.ReadAll(res.Body))(t))
 }
@@ -190,6 +193,28 @@ func TestGitHubLeaks(t *testing.T) {
 			t.Errorf("%d of 20 wrong signatures were put off, want most", refused)
 		}
 	})
+}
+
+// Who sends reports slowly takes the places of their own address, and no others.
+func TestSlowReportsKeepNobodyOut(t *testing.T) {
+	w := open(t, t.TempDir()+"/postern.db")
+	g := openGitHub(t, w)
+	host := strings.TrimSuffix(strings.TrimPrefix(g.url, "http://"), "/leaks/github")
+	for range 8 {
+		c := must(net.Dial("tcp", host))(t)
+		defer c.Close()
+		fmt.Fprintf(c, "POST /leaks/github HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n")
+		// The answer says that the body is being waited for, or that there is no place.
+		must(bufio.NewReader(c).ReadString('\n'))(t)
+	}
+	if status, text := g.send(t, []byte("[]"), nil); status != 503 {
+		t.Errorf("from the same address: %d %s, want 503", status, text)
+	}
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	g.client = &http.Client{Transport: &http.Transport{DialContext: d.DialContext, DisableKeepAlives: true}}
+	if status, text := g.send(t, []byte("[]"), nil); status != 200 {
+		t.Errorf("from another address: %d %s, want 200", status, text)
+	}
 }
 
 // The policy says what happens by itself, and whether finders may end a secret.

@@ -73,7 +73,7 @@ type createView struct {
 	Sum     createSum
 	UseName string
 	Vague   bool // the name says little
-	Warn    bool // a reporting tool would write
+	Warn    bool // it would write
 	Lives   []option
 	IP      string
 	Draft   string

@@ -272,6 +272,8 @@ type madeView struct {
 	Again   bool // it was shown before
 	MadeAt  time.Time
 	Ends    time.Time // of the old one; zero where it has ended
+	Held    bool      // somebody is asked before the old one ends
+	Early   bool      // the old one ends sooner once it is unused
 	Exposed bool
 	Places  []place
 	Rows    []callerRow // every address, where the old one was exposed
@@ -342,6 +344,8 @@ func (c *Console) showMade(v *visit, was keyHead, made keyring.Made, exposed boo
 	view := &madeView{keyHead: h, Secret: made.Secret.Reveal(), MadeAt: made.Key.Current.MadeAt, Exposed: exposed}
 	if h.Rotating {
 		view.Ends = made.Key.Previous.EndsAt
+		how := postern.RotationEnd(v.r.PostFormValue("ends"))
+		view.Held, view.Early = how == postern.EndHold, how == postern.EndWhenIdle
 	}
 	// The secret is made and must be shown, whatever else can't be.
 	var err error

@@ -16,7 +16,7 @@ func TestHeldRotation(t *testing.T) {
 		k := must(w.kr.CreateKey(t.Context(), w.super, keyring.NewKey{Name: "nightly", Scopes: []postern.Scope{"deals.read"}}))(t).Key
 		at := "/keys/" + string(k.ID)
 		b.get(at+"/rotate").want(200, "At the end of that time", "Ask me first, if it is still used")
-		b.post(at+"/rotate", "why", "later", "grace", "7", "ends", "hold", "idle", "48").want(200, "New secret made")
+		b.post(at+"/rotate", "why", "later", "grace", "7", "ends", "hold", "idle", "48").want(200, "New secret made", "you are asked before the old one stops")
 		b.get(at+"/rotate").want(200, "If something still uses it, you are asked first", "48 hours")
 		w.later(7 * 24 * time.Hour)
 		if step, err := w.kr.SettleRotation(t.Context(), w.super.AccountID, k.ID, w.now().Add(-time.Hour), time.Time{}); err != nil || step != postern.RotationAsks {

@@ -22,12 +22,3 @@ create table legacy_scopes (
   scopes text not null,
   changed_at integer not null
 ) strict;
-
--- Rotations of many keys by a day.
-create table campaigns (
-  id text not null primary key,
-  account_id text not null references accounts (id),
-  body text not null,
-  created_at integer not null
-) strict;
-create index campaigns_page on campaigns (account_id, created_at, id);

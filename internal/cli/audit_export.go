@@ -36,9 +36,8 @@ type AuditExport struct {
 
 // Wants reports whether an entry passes the filters.
 func (x *AuditExport) Wants(e *api.AuditEntry) bool {
-	is := func(want string, have ...string) bool { return want == "" || slices.Contains(have, want) }
-	return is(x.Action, e.Action) && is(x.Object, e.Object) && is(x.Result, e.Result) && is(x.Actor, e.Actor.MemberID, e.Actor.KeyID, e.Actor.System) &&
-		(x.Since.IsZero() || !e.At.Before(x.Since)) && (x.Until.IsZero() || e.At.Before(x.Until))
+	f := auditlog.Filter{Action: x.Action, Object: x.Object, Actor: x.Actor, Result: x.Result, Since: x.Since, Until: x.Until}
+	return f.Wants(e)
 }
 
 // Exported is what was written.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -227,9 +226,8 @@ type exportAuditInput struct {
 
 // wants reports whether an entry, as its account is told it, passes the filters.
 func (in *exportAuditInput) wants(e *api.AuditEntry) bool {
-	is := func(want string, have ...string) bool { return want == "" || slices.Contains(have, want) }
-	return is(in.Action, e.Action) && is(in.Object, e.Object) && is(in.Result, e.Result) && is(in.Actor, e.Actor.MemberID, e.Actor.KeyID, e.Actor.System) &&
-		(in.Since.IsZero() || !e.At.Before(in.Since)) && (in.Until.IsZero() || e.At.Before(in.Until))
+	f := auditlog.Filter{Action: in.Action, Object: in.Object, Actor: in.Actor, Result: in.Result, Since: in.Since, Until: in.Until}
+	return f.Wants(e)
 }
 
 func (s *server) exportAudit(ctx context.Context, in *exportAuditInput) (*huma.StreamResponse, error) {

@@ -264,10 +264,10 @@ func parses(args []string, whole bool) error {
 	return c.ValidateArgs(c.Flags().Args())
 }
 
-// runs reports whether a command does something by itself: those that hold
-// others run too, to say which they hold.
+// runs reports whether a command does something by itself: most that hold
+// others run only to say which they hold.
 func runs(c *cobra.Command) bool {
-	return c.Runnable() && !c.HasAvailableSubCommands()
+	return c.Runnable() && (!c.HasAvailableSubCommands() || c.Annotations["doesItself"] != "")
 }
 
 // words splits a command line as a shell does, up to where it leads elsewhere.

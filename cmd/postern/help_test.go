@@ -55,7 +55,7 @@ func TestHelp(t *testing.T) {
 		topic := c.IsAdditionalHelpTopicCommand()
 		switch {
 		case c.Name() == "help" || topic:
-		case c.HasSubCommands() && c.Name() != "profiles":
+		case c.HasSubCommands() && (!runs(c) || c.Name() == "audit"):
 			if c.Long == "" {
 				t.Errorf("%s doesn't say what it is about", path)
 			}
@@ -114,7 +114,7 @@ func listOfCommands(t *testing.T) string {
 	var b strings.Builder
 	b.WriteString("\n| command | what it does |\n|---|---|\n")
 	for _, c := range tree(t) {
-		if c.HasParent() && (!c.HasSubCommands() || c.Name() == "profiles") {
+		if c.HasParent() && (!c.HasSubCommands() || runs(c)) {
 			name := strings.TrimSuffix(c.UseLine(), " [flags]")
 			fmt.Fprintf(&b, "| `%s` | %s |\n", name, c.Short)
 		}

@@ -6,10 +6,10 @@ import (
 )
 
 // settleMost is how long a reader waits for what was recorded before it came.
-const settleMost = 200 * time.Millisecond
+const settleMost = time.Second
 
 // Settle waits until Run has written what was recorded before, so that who made a
-// call and then looks finds it. It waits a fifth of a second at most, and not at all
+// call and then looks finds it. It waits a second at most, and not at all
 // while the database is away: readers are then told of what is written.
 func (l *Log) Settle(ctx context.Context) {
 	if st := l.Stats(); st.Buffered == 0 || st.LastError != "" {

@@ -30,6 +30,7 @@ you ask for them with --own or --door api.`,
 	f.BoolP("follow", "f", false, "show calls as they happen")
 	f.Int("limit", 50, "at most so many; 0: all")
 	a.activityFilters(cmd)
+	bare(cmd, cmd.RunE)
 	cmd.AddCommand(a.activityExport())
 	return cmd
 }

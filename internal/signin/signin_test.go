@@ -103,20 +103,18 @@ func TestUnknownMembersTakeAsLong(t *testing.T) {
 		}
 		// Without the wait the work itself is alike: an unknown address costs a hash too.
 		w.AnswerAfter(0)
-		best := func(email string) time.Duration {
-			least := time.Hour
-			for range 4 {
+		// In turns, so that a busy machine is as busy for both.
+		member, stranger := time.Hour, time.Hour
+		for range 6 {
+			for email, least := range map[string]*time.Duration{"ada@example.org": &member, "stranger@example.org": &stranger} {
 				start := time.Now()
-				_, err := w.Password(w.t.Context(), signin.Try{Email: email, Password: "wrong", From: w.from})
-				if err != signin.ErrWrong {
+				if _, err := w.Password(w.t.Context(), signin.Try{Email: email, Password: "wrong", From: w.from}); err != signin.ErrWrong {
 					w.t.Fatal(err)
 				}
-				least = min(least, time.Since(start))
+				*least = min(*least, time.Since(start))
 			}
 			w.now = w.now.Add(48 * time.Hour)
-			return least
 		}
-		member, stranger := best("ada@example.org"), best("stranger@example.org")
 		if stranger < member/4 {
 			w.t.Errorf("an unknown address took %s and a known one %s: the difference tells who is a member", stranger, member)
 		}

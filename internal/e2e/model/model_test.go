@@ -183,7 +183,8 @@ func (c *counts) enough(t *testing.T) {
 		}
 	}
 	for _, reason := range postern.Reasons() {
-		if never := reason == postern.ReasonBadRequest || reason == postern.ReasonUnavailable; !never && c.reasons[reason.String()] == 0 {
+		// Brownouts are of imported credentials, which the model doesn't know.
+		if never := reason == postern.ReasonBadRequest || reason == postern.ReasonUnavailable || reason == postern.ReasonBrownout; !never && c.reasons[reason.String()] == 0 {
 			t.Errorf("no call ended with %s", reason)
 		}
 	}

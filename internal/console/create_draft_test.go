@@ -134,7 +134,7 @@ func TestCreateDraft(t *testing.T) {
 
 		// A secret that was typed as a name is not kept anywhere.
 		secret := "pst_sk_0123456789abcdef_" + strings.Repeat("a", 49)
-		p = b.submit(b.goes("/keys/new"), "/keys/new", "name", secret, "note", secret, "use", "bi", "step", "2").want(422, "This holds a secret, which we did not keep.").not(secret, strings.Repeat("a", 49))
+		b.submit(b.goes("/keys/new"), "/keys/new", "name", secret, "note", secret, "use", "bi", "step", "2").want(422, "This holds a secret, which we did not keep.").not(secret, strings.Repeat("a", 49))
 		if strings.Contains(w.log.String(), strings.Repeat("a", 49)) {
 			t.Error("the log holds the secret")
 		}

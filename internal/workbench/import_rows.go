@@ -107,7 +107,7 @@ func (r *csvRows) next() (*importRow, error) {
 		return nil, err
 	}
 	if e, ok := errors.AsType[*csv.ParseError](err); ok {
-		return &importRow{line: e.StartLine, bad: errors.New("The line is not CSV: a quote is missing or out of place.")}, nil
+		return &importRow{line: e.StartLine, bad: bad("The line is not CSV: a quote is missing or out of place.")}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -122,14 +122,19 @@ func (r *csvRows) next() (*importRow, error) {
 	}
 	switch {
 	case len(rec) != len(r.columns):
-		row.bad = fmt.Errorf("The line has %d fields; the first line names %d.", len(rec), len(r.columns))
+		row.bad = bad("The line has %d fields; the first line names %d.", len(rec), len(r.columns))
 	case size > maxImportLine:
 		row.bad = errLongLine
 	}
 	return row, nil
 }
 
-var errLongLine = errors.New("The line is longer than 64 KiB.")
+// bad is why a line isn't taken, as a sentence for whoever reads the report.
+func bad(format string, args ...any) error {
+	return postern.Errorf(postern.CodeInvalid, format, args...)
+}
+
+var errLongLine = bad("The line is longer than 64 KiB.")
 
 type jsonRows struct {
 	in   *bufio.Reader
@@ -165,7 +170,7 @@ func (r *jsonRows) read(b []byte) *importRow {
 	row := &importRow{line: r.line, fields: map[string]string{}}
 	var in map[string]json.RawMessage
 	if json.Unmarshal(b, &in) != nil || in == nil {
-		row.bad = errors.New("The line is not a JSON object.")
+		row.bad = bad("The line is not a JSON object.")
 		return row
 	}
 	for name, v := range in {
@@ -174,9 +179,9 @@ func (r *jsonRows) read(b []byte) *importRow {
 		text, err := jsonText(v)
 		switch {
 		case c == "" || dup:
-			row.bad = errors.New("The object has a member that is not known, or one twice.")
+			row.bad = bad("The object has a member that is not known, or one twice.")
 		case err != nil:
-			row.bad = fmt.Errorf("The member %s is neither text nor a list of texts.", c)
+			row.bad = bad("The member %s is neither text nor a list of texts.", c)
 		default:
 			row.fields[c] = strings.TrimSpace(text)
 		}
@@ -217,10 +222,10 @@ func (r *importRow) item(brand string) (*keyring.LegacyItem, error) {
 		it.Scopes = append(it.Scopes, postern.Scope(s))
 	}
 	if it.SunsetAt, err = readDate(r.fields["sunset"]); err != nil {
-		return nil, fmt.Errorf("The sunset is not a date such as 2027-01-31.")
+		return nil, bad("The sunset is not a date such as 2027-01-31.")
 	}
 	if it.ExpiresAt, err = readDate(r.fields["expires"]); err != nil {
-		return nil, fmt.Errorf("The expiry is not a date such as 2027-01-31.")
+		return nil, bad("The expiry is not a date such as 2027-01-31.")
 	}
 	if it.Networks, err = readNetworks(r.fields["networks"]); err != nil {
 		return nil, err
@@ -232,7 +237,7 @@ func (r *importRow) item(brand string) (*keyring.LegacyItem, error) {
 		}
 	}
 	if s := r.fields["secret"]; s != "" && (strings.Contains(it.Name, s) || strings.Contains(it.Note, s)) {
-		return nil, errors.New("The name or the note has the secret in it, which many can read.")
+		return nil, bad("The name or the note has the secret in it, which many can read.")
 	}
 	return it, nil
 }
@@ -248,9 +253,9 @@ func (r *importRow) secret(it *keyring.LegacyItem, brand string) (look Look, err
 	}
 	switch {
 	case given != 1:
-		return look, errors.New("Give one of secret, sha256 and hash.")
+		return look, bad("Give one of secret, sha256 and hash.")
 	case hash == "" && r.fields["find"] != "":
-		return look, errors.New("find goes with a slow hash only.")
+		return look, bad("find goes with a slow hash only.")
 	case text != "":
 		return r.plain(it, text, brand)
 	case sum != "":
@@ -262,11 +267,11 @@ func (r *importRow) secret(it *keyring.LegacyItem, brand string) (look Look, err
 	}
 	h, err := slowhash.Parse(hash)
 	if err != nil {
-		return look, fmt.Errorf("The hash can't be used: %w.", err)
+		return look, bad("The hash can't be used: %v.", err)
 	}
 	it.Hash, it.Slow = hash, h.Name()
 	if it.Find, err = slowhash.ParseFind(r.fields["find"]); err != nil {
-		return look, fmt.Errorf("A slow hash needs a way to find it, in find: %w.", err)
+		return look, bad("A slow hash needs a way to find it, in find: %v.", err)
 	}
 	return look, nil
 }
@@ -276,15 +281,15 @@ const minSecret, maxSecret = 8, 1024
 
 func (r *importRow) plain(it *keyring.LegacyItem, text, brand string) (look Look, err error) {
 	if len(text) < minSecret || len(text) > maxSecret {
-		return look, fmt.Errorf("A secret has from %d to %d characters.", minSecret, maxSecret)
+		return look, bad("A secret has from %d to %d characters.", minSecret, maxSecret)
 	}
 	for i := range len(text) {
 		if c := text[i]; c <= ' ' || c > '~' || c == ',' {
-			return look, errors.New("The secret has a blank, a comma or a character that can't stand in a header.")
+			return look, bad("The secret has a blank, a comma or a character that can't stand in a header.")
 		}
 	}
 	if _, err := postern.ParseSecret(brand, text); err == nil {
-		return look, errors.New("This is one of Postern's own secrets.")
+		return look, bad("This is one of Postern's own secrets.")
 	}
 	look = LookAt([]byte(text), false)
 	it.SHA256 = sumOf(text)
@@ -309,7 +314,7 @@ func readSum(s string) (sum [32]byte, err error) {
 		b, err = base64.RawStdEncoding.DecodeString(s)
 	}
 	if err != nil || len(b) != len(sum) {
-		return sum, errors.New("The SHA-256 is neither 64 hexadecimal digits nor base64 of 32 bytes.")
+		return sum, bad("The SHA-256 is neither 64 hexadecimal digits nor base64 of 32 bytes.")
 	}
 	copy(sum[:], b)
 	return sum, nil
@@ -326,7 +331,7 @@ func readKind(s string, looks postern.Kind) (postern.Kind, error) {
 			return looks, nil
 		}
 	}
-	return 0, errors.New("Say the kind: private_app or api_key.")
+	return 0, bad("Say the kind: private_app or api_key.")
 }
 
 func words(s string) []string {
@@ -350,7 +355,7 @@ func readNetworks(s string) (out []netip.Prefix, err error) {
 		if err != nil {
 			a, err2 := netip.ParseAddr(w)
 			if err2 != nil || a.Zone() != "" {
-				return nil, errors.New("An entry of the networks is neither an address nor a network such as 203.0.113.0/24.")
+				return nil, bad("An entry of the networks is neither an address nor a network such as 203.0.113.0/24.")
 			}
 			p = netip.PrefixFrom(a, a.BitLen())
 		}

@@ -47,7 +47,10 @@ func (s *Service) candidates(ctx context.Context, try Try) ([]candidate, error) 
 		if c.member.Altered {
 			continue
 		}
-		if c.account, err = s.db.Account(ctx, c.member.AccountID); err != nil || try.Account != 0 && c.account.Number != try.Account {
+		if c.account, err = s.db.Account(ctx, c.member.AccountID); err != nil {
+			return nil, err
+		}
+		if try.Account != 0 && c.account.Number != try.Account {
 			continue
 		}
 		if c.password, err = s.db.Password(ctx, c.member.ID); err != nil {

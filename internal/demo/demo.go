@@ -145,8 +145,11 @@ func find(ctx context.Context, n *node.Node) (m postern.Member, a postern.Accoun
 	return m, a, errors.New("demo: this data directory has no account with a super admin; use an empty one")
 }
 
-// keys makes the service keys that a company like this has.
+// keys makes the service keys that a company like this has. They were made before
+// their calls of the past, so that there is something to say of what they don't need.
 func keys(ctx context.Context, n *node.Node, by postern.Actor, now time.Time) error {
+	then := now.AddDate(0, 0, -pastDays-7)
+	kr := n.Keyring.WithClock(func() time.Time { return then })
 	for _, k := range []keyring.NewKey{
 		{Name: keyName, Description: "Copies deals to the warehouse every night.", Scopes: []postern.Scope{scope}},
 		{Name: "power-bi-sales", Description: "The sales dashboard.", ExpiresAt: now.AddDate(0, 6, 0),
@@ -156,7 +159,7 @@ func keys(ctx context.Context, n *node.Node, by postern.Actor, now time.Time) er
 			Scopes: []postern.Scope{"crm.objects.products.read", "crm.objects.products.write"}},
 		{Name: "support-bot", Description: "Opens tickets from the help page.", Scopes: []postern.Scope{"crm.objects.contacts.read", "tickets"}},
 	} {
-		if _, err := n.Keyring.CreateKey(ctx, by, k); err != nil {
+		if _, err := kr.CreateKey(ctx, by, k); err != nil {
 			return fmt.Errorf("demo: key %s: %w", k.Name, err)
 		}
 	}

@@ -126,7 +126,7 @@ func (s *server) finish(r *http.Request, st *state) {
 		s.door.Done(st.call, verify.Outcome{Status: status, Duration: took, BytesIn: st.bytesIn, BytesOut: st.w.bytes})
 	}
 	level := slog.LevelInfo
-	if status >= 500 {
+	if status >= 500 && r.Context().Err() == nil { // not where the client went away
 		level = slog.LevelError
 	}
 	attrs := []slog.Attr{slog.String("method", methodOf(r.Method)), slog.String("route", st.route), slog.Int("status", status),

@@ -44,6 +44,14 @@ type Keyring struct {
 	scopes scopeCache
 }
 
+// WithClock is a Keyring on the same records that takes the time from elsewhere: for a
+// demonstration whose keys were made in the past.
+func (kr *Keyring) WithClock(now func() time.Time) *Keyring {
+	cfg := kr.cfg
+	cfg.Now = now
+	return New(cfg)
+}
+
 // New makes a Keyring.
 func New(cfg Config) *Keyring {
 	if cfg.Brand == "" {

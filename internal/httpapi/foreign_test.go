@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -34,6 +35,34 @@ func seen(t *testing.T, a *answer, ids ...string) map[string]any {
 // place puts an id into a path.
 func place(path, id string) string { return strings.NewReplacer("{id}", id, "{seq}", id).Replace(path) }
 
+// imports imports one old credential.
+func (w *world) imports(c *client.Client, name, secret string) api.LegacyCredential {
+	w.t.Helper()
+	r := must(c.ImportLegacy(w.t.Context(), "jsonl", fmt.Appendf(nil, `{"name":%q,"kind":"private_app","secret":%q,"scopes":"deals.read"}`, name, secret), false, true))(w.t)
+	if r.Imported != 1 {
+		w.t.Fatalf("import = %+v", r)
+	}
+	return must(c.LegacyCredential(w.t.Context(), r.Lines[0].ID))(w.t)
+}
+
+// alike sends an operation with an id of another account and with one of nobody: both
+// are not found, in the same words.
+func (w *world) alike(op *operation, pair [2]string, secret string, bodies []string) {
+	w.t.Helper()
+	for _, body := range bodies {
+		for _, header := range [][]string{nil, {"If-Match", `"1"`}, {"Idempotency-Key", "k"}} {
+			foreign := w.send(op.method, place(op.path, pair[0]), secret, body, header...)
+			nobodys := w.send(op.method, place(op.path, pair[1]), secret, body, header...)
+			if foreign.status != http.StatusNotFound {
+				w.t.Errorf("%s %s of another account = %d %s", op.name, body, foreign.status, foreign.body)
+			}
+			if d := cmp.Diff(seen(w.t, nobodys, pair[1]), seen(w.t, foreign, pair[0])); d != "" {
+				w.t.Errorf("%s %s tells another account's id from none:\n%s", op.name, body, d)
+			}
+		}
+	}
+}
+
 // On every route another account's id is answered as one that nobody has: by a
 // super admin who holds every permission in an account of their own.
 func TestForeignIDs(t *testing.T) {
@@ -46,19 +75,28 @@ func TestForeignIDs(t *testing.T) {
 		_, kim := w.member("kim@example.org", role.ID)
 		pak := must(w.super.CreatePersonalKey(ctx, api.NewPersonalKey{Name: "ci"}))(t)
 		mem, acc, rol := string(postern.NewID("mem")), string(postern.NewID("acc")), string(postern.NewID("rol"))
-		// By what stands before {id}: an id of the first account, and one of nobody.
-		ids := map[string][2]string{"service-keys": {k.ID, string(postern.NewKeyID())}, "members": {kim.Member.ID, mem}, "roles": {role.ID, rol},
-			"personal-keys": {pak.ID, string(postern.NewKeyID())}, "accounts": {string(w.account), acc},
-			"audit": {fmt.Sprintf("%016d", must(w.super.Audit(ctx, client.AuditQuery{}))(t).Items[0].Seq), fmt.Sprintf("%016d", 999_999)}}
+		old := w.imports(w.super, "their nightly job", oldToken)
+		item := must(w.super.ChoosePath(ctx, old.ID, api.ChoosePath{Path: "service_key", Why: "It is theirs."}))(t)
+		own := w.imports(intruder, "mine", oldKey)
+		// By what stands before {id}: ids of the first account, each with one of nobody.
+		ids := map[string][][2]string{"service-keys": {{k.ID, string(postern.NewKeyID())}}, "members": {{kim.Member.ID, mem}}, "roles": {{role.ID, rol}},
+			"personal-keys": {{pak.ID, string(postern.NewKeyID())}}, "accounts": {{string(w.account), acc}},
+			"audit":              {{fmt.Sprintf("%016d", must(w.super.Audit(ctx, client.AuditQuery{}))(t).Items[0].Seq), fmt.Sprintf("%016d", 999_999)}},
+			"legacy-credentials": {{old.ID, string(postern.NewKeyID())}}, "migration": {{item.ID, postern.NewID("mig")}, {old.ID, string(postern.NewKeyID())}}}
+		// By the collection, or by the operation where its body can't be empty.
 		bodies := map[string][]string{"service-keys": {`{}`, `{"name":"mine"}`, `{"scopes":["contacts.write"]}`, `{"paused":true}`},
-			"members": {`{}`, `{"name":"Mine"}`, `{"roleId":"viewer"}`}, "roles": {`{}`, `{"name":"Mine"}`}, "accounts": {`{}`, `{"name":"Mine"}`, `{"suspended":true}`}}
+			"members": {`{}`, `{"name":"Mine"}`, `{"roleId":"viewer"}`}, "roles": {`{}`, `{"name":"Mine"}`}, "accounts": {`{}`, `{"name":"Mine"}`, `{"suspended":true}`},
+			"legacy-credentials": {`{}`, `{"note":"mine"}`, `{"expiresAt":null}`}, "choosePath": {`{"path":"retire"}`}, "chooseOwner": {`{"memberId":""}`, `{"memberId":"` + joined.Member.ID + `"}`},
+			"chooseScopes": {`{}`, `{"scopes":["deals.read"]}`}, "makeMigrationKey": {`{}`, `{"name":"mine-key"}`},
+			"scheduleBrownouts": {`{"from":"` + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `","days":1}`}}
 		// No list holds anything of another account.
-		for _, path := range []string{"/v1/service-keys", "/v1/members", "/v1/roles", "/v1/accounts", "/v1/activity", "/v1/audit", "/v1/personal-keys", "/v1/account", "/v1/members/me"} {
+		for _, path := range []string{"/v1/service-keys", "/v1/members", "/v1/roles", "/v1/accounts", "/v1/activity", "/v1/audit", "/v1/personal-keys", "/v1/account", "/v1/members/me",
+			"/v1/legacy-credentials", "/v1/migration", "/v1/migration/report", "/v1/leaks", "/v1/tripwires", "/v1/advice"} {
 			a := w.send("GET", path, joined.Secret, "")
 			if a.status != http.StatusOK {
 				t.Errorf("%s = %d %s", path, a.status, a.body)
 			}
-			for _, theirs := range []string{k.ID, role.ID, kim.Member.ID, pak.ID, string(w.account), "kim@example.org", "Acme"} {
+			for _, theirs := range []string{k.ID, role.ID, kim.Member.ID, pak.ID, string(w.account), "kim@example.org", "Acme", old.ID, item.ID, old.Name} {
 				if strings.Contains(string(a.body), theirs) {
 					t.Errorf("%s shows %s of another account", path, theirs)
 				}
@@ -67,8 +105,8 @@ func TestForeignIDs(t *testing.T) {
 		before, routes := w.everything(), 0
 		for _, op := range w.operations() {
 			collection := strings.Split(op.path, "/")[2]
-			pair, ok := ids[collection]
-			if !strings.Contains(op.path, "{") || collection == "upstreams" { // the server's own, not an account's
+			pairs, ok := ids[collection]
+			if !strings.Contains(op.path, "{") || collection == "upstreams" || strings.HasPrefix(op.path, "/v1/migration/scopes/") { // the server's own, not an account's
 				continue
 			}
 			if !ok {
@@ -77,25 +115,18 @@ func TestForeignIDs(t *testing.T) {
 			}
 			routes++
 			tries := []string{""}
-			if op.method == http.MethodPatch {
+			if these, has := bodies[op.name]; has {
+				tries = these
+			} else if op.method == http.MethodPatch {
 				tries = bodies[collection]
 			} else if op.method == http.MethodPost {
 				tries = []string{"", "{}"}
 			}
-			for _, body := range tries {
-				for _, header := range [][]string{nil, {"If-Match", `"1"`}, {"Idempotency-Key", "k"}} {
-					foreign := w.send(op.method, place(op.path, pair[0]), joined.Secret, body, header...)
-					nobodys := w.send(op.method, place(op.path, pair[1]), joined.Secret, body, header...)
-					if foreign.status != http.StatusNotFound {
-						t.Errorf("%s %s of another account = %d %s", op.name, body, foreign.status, foreign.body)
-					}
-					if d := cmp.Diff(seen(t, nobodys, pair[1]), seen(t, foreign, pair[0])); d != "" {
-						t.Errorf("%s %s tells another account's id from none:\n%s", op.name, body, d)
-					}
-				}
+			for _, pair := range pairs {
+				w.alike(&op, pair, joined.Secret, tries)
 			}
 		}
-		if routes < 14 {
+		if routes < 40 {
 			t.Errorf("%d routes take an id of an account", routes)
 		}
 		// Ids in bodies and queries.
@@ -107,6 +138,10 @@ func TestForeignIDs(t *testing.T) {
 			{"PATCH", "/v1/members/" + joined.Member.ID, `{"roleId":"ID"}`, role.ID, rol},
 			{"POST", "/v1/service-keys", `{"name":"x","teamId":"ID"}`, "team_real", "team_none"},
 			{"GET", "/v1/service-keys?madeBy=ID", "", k.MadeBy, mem},
+			{"POST", "/v1/migration/items/" + own.ID + "/owner", `{"memberId":"ID"}`, kim.Member.ID, mem},
+			{"GET", "/v1/legacy-credentials?import=ID", "", old.ImportID, postern.NewID("imp")},
+			{"GET", "/v1/leaks?key=ID", "", k.ID, noID},
+			{"GET", "/v1/tripwires?key=ID", "", k.ID, noID},
 			{"GET", "/v1/activity?key=ID", "", k.ID, noID},
 			{"GET", "/v1/audit?object=ID", "", k.ID, noID},
 			{"GET", "/v1/audit?actor=ID", "", k.MadeBy, mem},
@@ -116,6 +151,15 @@ func TestForeignIDs(t *testing.T) {
 			if d := cmp.Diff(seen(t, b, x.none), seen(t, a, x.real)); d != "" {
 				t.Errorf("%s %s tells another account's id from none:\n%s", x.method, x.path, d)
 			}
+		}
+		// What old names of scopes stand for is the operator's to say.
+		for _, method := range []string{"PUT", "DELETE"} {
+			if a := w.send(method, "/v1/migration/scopes/broad", joined.Secret, map[string]string{"PUT": `{"scopes":["deals.*"]}`}[method]); a.status != http.StatusForbidden {
+				t.Errorf("%s of an old name by another account = %d %s", method, a.status, a.body)
+			}
+		}
+		if now := must(w.super.MigrationItem(ctx, item.ID))(t); cmp.Diff(item, now) != "" {
+			t.Errorf("the intruder has changed a migration:\n%s", cmp.Diff(item, now))
 		}
 		if d := cmp.Diff(before, w.everything()); d != "" {
 			t.Errorf("the intruder has changed something:\n%s", d)

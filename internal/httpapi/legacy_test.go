@@ -150,6 +150,29 @@ func TestLegacyByAPI(t *testing.T) {
 	})
 }
 
+// looksAfter calls each operation on imported credentials once as it should be, and
+// once as it can't be.
+func looksAfter(t *testing.T, w *world, step func(name string, well, badly error)) {
+	t.Helper()
+	ctx, c, nobody, no := t.Context(), w.super, w.client(""), "0000000000000000"
+	err2 := func(_ any, err error) error { return err }
+	line := []byte(`{"name":"looked after","kind":"private_app","secret":"` + oldToken + `","scopes":"deals.read"}`)
+	r, err := c.ImportLegacy(ctx, "jsonl", line, false, true)
+	step("import", err, err2(nobody.ImportLegacy(ctx, "jsonl", line, false, true)))
+	list, err := c.LegacyCredentials(ctx, client.LegacyQuery{Import: r.ImportID, Name: "look", State: "active", Kind: "legacy_private_app", Paging: client.Paging{Limit: 10}})
+	step("old credentials", err, err2(c.LegacyCredentials(ctx, client.LegacyQuery{Paging: client.Paging{Cursor: "x"}})))
+	if len(list.Items) != 1 {
+		t.Fatalf("the import %+v shows %+v", r, list.Items)
+	}
+	id := list.Items[0].ID
+	step("old credential", err2(c.LegacyCredential(ctx, id)), err2(c.LegacyCredential(ctx, no)))
+	step("edit old", err2(c.EditLegacyCredential(ctx, id, api.EditLegacy{Note: api.Set("Kim asks.")})), err2(c.EditLegacyCredential(ctx, id, api.EditLegacy{}, client.IfRevision(1))))
+	step("pause old", err2(c.PauseLegacyCredential(ctx, id)), err2(c.PauseLegacyCredential(ctx, no)))
+	step("resume old", err2(c.ResumeLegacyCredential(ctx, id)), err2(c.ResumeLegacyCredential(ctx, no)))
+	step("end old", err2(c.EndLegacyCredential(ctx, id, "Moved.")), err2(c.EndLegacyCredential(ctx, no, "")))
+	step("an end is for good", nil, err2(c.ResumeLegacyCredential(ctx, id)))
+}
+
 func sum(text string) []byte {
 	s := sha256.Sum256([]byte(text))
 	return s[:]

@@ -20,7 +20,7 @@ func (c *Console) migrationRoutes() []route {
 	return []route{
 		{Pattern: "GET /migration", Serve: c.showMigration, Need: see},
 		{Pattern: "GET /migration.csv", Serve: c.exportMigration, Need: see},
-		{Pattern: "GET " + item, Serve: c.showMigrationItem, Need: see},
+		{Pattern: "GET /migration/{id}", Serve: c.showMigrationItem, Need: see},
 		{Pattern: "POST " + item + "/path", Serve: c.choosePath, Need: write},
 		{Pattern: "POST " + item + "/owner", Serve: c.chooseOwner, Need: write},
 		{Pattern: "POST " + item + "/scopes", Serve: c.chooseScopes, Need: write},

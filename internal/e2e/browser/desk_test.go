@@ -23,14 +23,19 @@ type desk struct {
 	invited keyring.Invited
 	role    postern.Role
 	other   postern.Account
+	old     map[string]string // the move's items, by name
+	calls   map[string]string // secrets of the move, by who calls with them
 }
 
 // office is the desk that tests share.
 func office(t testing.TB) *desk {
 	t.Helper()
 	shared.deskOnce.Do(func() {
-		d := &desk{people: map[string]postern.Member{}, keys: map[string]postern.ServiceKey{}}
+		d := &desk{people: map[string]postern.Member{}, keys: map[string]postern.ServiceKey{}, old: map[string]string{}, calls: map[string]string{}}
 		d.server, shared.deskErr = launch("desk", d.fill)
+		if shared.deskErr == nil {
+			d.callOn(t)
+		}
 		shared.desk = d
 	})
 	if shared.deskErr != nil {
@@ -100,8 +105,16 @@ func (d *desk) fill(ctx context.Context, n *node.Node) (err error) {
 	if err != nil {
 		return err
 	}
-	d.other, _, err = n.Keyring.CreateAccount(ctx, by, keyring.NewAccount{Name: "Bramble Tools", AdminEmail: "kit@bramble.example", AdminName: "Kit Moss"})
+	var kit keyring.Invited
+	d.other, kit, err = n.Keyring.CreateAccount(ctx, by, keyring.NewAccount{Name: "Bramble Tools", AdminEmail: "kit@bramble.example", AdminName: "Kit Moss"})
 	if err != nil {
+		return err
+	}
+	if _, err := n.Keyring.AcceptInvitation(ctx, kit.Invitation.Reveal(), postern.Actor{}); err != nil {
+		return err
+	}
+	d.people["Kit"] = kit.Member
+	if err := d.move(ctx, n); err != nil {
 		return err
 	}
 	for _, role := range postern.BuiltinRoles() {

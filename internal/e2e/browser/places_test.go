@@ -31,6 +31,13 @@ func (d *desk) places(t testing.TB) []place {
 		}
 		return "/keys/" + string(k.ID)
 	}
+	item := func(name string) string {
+		id, ok := d.old[name]
+		if !ok {
+			t.Fatalf("the desk has no old token %s", name)
+		}
+		return "/migration/" + id
+	}
 	ctx := context.Background()
 	setup, invite := d.links(t)
 	bot, rot := key("support-bot"), key("rotating-sync")
@@ -72,6 +79,15 @@ func (d *desk) places(t testing.TB) []place {
 		{name: "key-watch", path: key("soon-over") + "/watch"},
 		{name: "key-what-if", path: bot + "/what-if?from=scopes"},
 		{name: "key-what-if-limits", path: bot + "/what-if?from=limits&networks=192.0.2.1"},
+		{name: "migration", path: "/migration"},
+		{name: "migration-list", path: "/migration?view=list"},
+		{name: "migration-empty", path: "/migration", who: "Kit"},
+		{name: "migration-viewer", path: "/migration", who: "Sam"},
+		{name: "migration-found", path: item("web-forms")},
+		{name: "migration-brownouts", path: item("partner-sync")},
+		{name: "migration-mapped", path: item("old-dashboard")},
+		{name: "migration-running", path: item("crm-export")},
+		{name: "migration-item-viewer", path: item("crm-export"), who: "Sam"},
 		{name: "advice", path: "/advice"},
 		{name: "advice-viewer", path: "/advice", who: "Sam"},
 		{name: "policy", path: "/settings/security"},
@@ -208,6 +224,7 @@ func (d *desk) linkOn(t testing.TB, path, prefix string) string {
 var notPages = map[string]string{
 	"GET /activity.csv": "a file", "GET /activity.jsonl": "a file", "GET /activity/live": "a stream",
 	"GET /audit.csv": "a file", "GET /audit.jsonl": "a file", "GET /audit/check": "JSON", "GET /audit/proof.json": "JSON",
+	"GET /audit/checkpoint.txt": "a file", "GET /migration.csv": "a file", "GET /stay": "JSON",
 	"GET /keys.csv": "a file", "GET /keys/new/find": "JSON", "GET /keys/{id}/callers.csv": "a file", "GET /keys/{id}/first-call.json": "JSON",
 	"GET /keys/{id}/first-call/events": "a stream", "GET /keys/{id}/postman.json": "a file", "GET /keys/{id}/rotate/live": "JSON",
 	"GET /keys/{id}/addresses": "leads to the limits", "GET /keys/{id}/expiry": "leads to the limits", "GET /keys/{id}/limit": "leads to the limits",

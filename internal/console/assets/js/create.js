@@ -122,8 +122,8 @@ if (form) {
   search.addEventListener('input', () => { clearTimeout(pause); pause = setTimeout(find, 120); });
   search.addEventListener('keydown', (e) => { if (e.key === 'Enter') { e.preventDefault(); find(); } });
   for (const b of $$('input[name=show]', form)) b.addEventListener('change', find);
-  // Rows that the server left out can't be found here: then it searches.
-  if ((search.value || only()) && !$$('input[type=hidden][name=scope]', form).length) find();
+  // The server searched for what it put into the field. A browser that brings a page back may have put in something else.
+  if (search.value !== search.defaultValue || only() !== $('#show-chosen').defaultChecked) find();
 }
 
 const reveal = $('[data-reveal]');

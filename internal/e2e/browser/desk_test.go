@@ -24,14 +24,14 @@ type desk struct {
 	role    postern.Role
 	other   postern.Account
 	old     map[string]string // the move's items, by name
-	calls   map[string]string // secrets of the move, by who calls with them
+	calls   []oldCall         // of the tools that are on the move
 }
 
 // office is the desk that tests share.
 func office(t testing.TB) *desk {
 	t.Helper()
 	shared.deskOnce.Do(func() {
-		d := &desk{people: map[string]postern.Member{}, keys: map[string]postern.ServiceKey{}, old: map[string]string{}, calls: map[string]string{}}
+		d := &desk{people: map[string]postern.Member{}, keys: map[string]postern.ServiceKey{}}
 		d.server, shared.deskErr = launch("desk", d.fill)
 		if shared.deskErr == nil {
 			d.callOn(t)

@@ -162,12 +162,14 @@ func TestHostileText(t *testing.T) {
 		res.Body.Close()
 	}
 	must("flush", d.node.Activity.Flush(ctx))
+	old, err := d.moveHostile(ctx, x)
+	must("old token", err)
 	d.keys["evil"] = made.Key
 	evil := "/keys/" + string(made.Key.ID)
 	more := []place{{name: "evil", path: evil}, {name: "evil-activity", path: evil + "?tab=activity"}, {name: "evil-scopes", path: evil + "?tab=scopes"}, {name: "evil-history", path: evil + "?tab=history"},
 		{name: "evil-connect", path: evil + "?tab=connect"}, {name: "evil-edit", path: evil + "/scopes"}, {name: "evil-delete", path: evil + "/delete"}, {name: "evil-rotate", path: evil + "/rotate"},
 		{name: "evil-rename", path: evil + "/rename"}, {name: "evil-first", path: evil + "/first-call"}, {name: "evil-receipt", path: "/keys/" + string(ended.Key.ID) + "/receipt"}, {name: "evil-up", path: "/settings/upstreams/evil"},
-		{name: "evil-cat", path: "/settings/catalog/evil"}, {name: "evil-member", path: "/settings/members/" + string(d.invited.Member.ID)}, {name: "evil-role", path: "/settings/roles/" + string(role.ID)},
+		{name: "evil-cat", path: "/settings/catalog/evil"}, {name: "evil-member", path: "/settings/members/" + string(d.invited.Member.ID)}, {name: "evil-old", path: old}, {name: "evil-role", path: "/settings/roles/" + string(role.ID)},
 		{name: "reflected", path: "/keys?" + url.Values{"q": {x[0]}, "tab": {x[1]}, "scope": {x[2]}, "sort": {x[3]}}.Encode()}, {name: "reflected-search", path: "/search?q=" + url.QueryEscape(x[2])},
 		{name: "reflected-activity", path: "/activity?" + url.Values{"path": {x[0]}, "key": {x[1]}, "ip": {x[2]}, "agent": {x[3]}}.Encode()}, {name: "reflected-create", path: "/keys/new?" + url.Values{"name": {x[0]}, "note": {x[1]}, "step": {"2"}, "q": {x[2]}, "copy": {x[3]}}.Encode()},
 		{name: "reflected-next", path: "/confirm?next=" + url.QueryEscape("javascript:ran(1)")}}

@@ -1,7 +1,9 @@
 package browser
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -37,6 +39,7 @@ func (d *desk) move(ctx context.Context, n *node.Node) error {
 	if err != nil {
 		return err
 	}
+	d.old = map[string]string{}
 	for _, it := range board.Items {
 		d.old[it.Item.Name] = it.ID
 	}
@@ -75,17 +78,42 @@ func (d *desk) move(ctx context.Context, n *node.Node) error {
 	if err != nil {
 		return err
 	}
-	d.calls["pat-eu1-8a1b2c3d-4e5f-4607-8899-aabbccddeeff"] = "export-nightly/2.1"
-	d.calls[made.Secret.Reveal()] = "export-hourly/2.2"
+	const old = "pat-eu1-8a1b2c3d-4e5f-4607-8899-aabbccddeeff"
+	d.calls = []oldCall{{old, "export-hourly/2.1"}, {made.Secret.Reveal(), "export-hourly/2.1"}, {old, "export-nightly/2.1"}}
 	return nil
 }
 
-// callOn makes the calls of an old token and of its new key, which are both in use.
+// oldCall is a tool that calls with an old token, or with the key in its place.
+type oldCall struct{ secret, agent string }
+
+// callOn makes the calls of an old token and of its new key: one tool has moved, one has not.
 func (d *desk) callOn(t testing.TB) {
 	t.Helper()
-	for secret, agent := range d.calls {
+	for _, c := range d.calls {
 		for range 3 {
-			d.call(t, secret, "/crm/v3/objects/contacts", agent)
+			d.call(t, c.secret, "/crm/v3/objects/contacts", c.agent)
 		}
 	}
+}
+
+// moveHostile adds an old token whose texts want to run, and gives its page.
+func (d *desk) moveHostile(ctx context.Context, texts []string) (string, error) {
+	by, name := d.as("Ada"), texts[3][:60]
+	row, err := json.Marshal(map[string]string{"name": name, "note": texts[1], "kind": "private_app", "scopes": "things.read", "secret": "pat-eu1-11112222-3333-4444-8555-666677778888"})
+	if err != nil {
+		return "", err
+	}
+	report, err := workbench.Import(ctx, d.node.Keyring, by, bytes.NewReader(row), workbench.ImportOptions{Format: "jsonl", All: true})
+	if err != nil {
+		return "", err
+	}
+	if report.Imported != 1 {
+		return "", fmt.Errorf("the old token was refused: %+v", report.Lines)
+	}
+	bench := workbench.NewService(workbench.Config{DB: d.node.DB, Keyring: d.node.Keyring, Activity: d.node.Activity, Now: time.Now})
+	it, err := bench.Choose(ctx, by, string(report.Lines[0].ID), workbench.ToServiceKey, texts[0])
+	if err != nil {
+		return "", err
+	}
+	return "/migration/" + it.ID, nil
 }

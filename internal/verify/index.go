@@ -72,6 +72,18 @@ func (x *index) find(key *[postern.KeyIDLen]byte, f *found) bool {
 	return true
 }
 
+// revision is that of a key's record; 0 where there is none.
+func (x *index) revision(key *[postern.KeyIDLen]byte) uint32 {
+	h := x.seed.of(key)
+	s := &x.shards[h>>56]
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if _, r := s.find(h, key); r != nil {
+		return r.Revision
+	}
+	return 0
+}
+
 // put adds or replaces a credential, which comes with the lists that it refers
 // to. It keeps two things whatever c says: an end, since revocations only add
 // up, and a later revision, unless anew says that the store starts anew.

@@ -17,6 +17,11 @@ import (
 
 // retiring is what is known of imported credentials besides what decides: until
 // when their callers have, and the slow hashes of those that were not presented yet.
+//
+// mu is held for writing while such a credential's row is put into the index, and
+// for reading while one is looked for: whoever looks sees all of a row or nothing
+// of it, and a secret that goes from its slow hash to its fast form is found by
+// one of the two. It is taken before a shard's lock.
 type retiring struct {
 	mu    sync.RWMutex
 	dates map[[postern.KeyIDLen]byte]Retirement
@@ -34,7 +39,6 @@ type Retirement struct{ DeprecatedAt, SunsetAt postern.Micros }
 
 type slowSecret struct {
 	find, hash string
-	revision   uint32
 }
 
 // form is a way in which a text says that it may be one: so many of its first or
@@ -55,28 +59,23 @@ func (r *retiring) init() {
 	r.checks.init()
 }
 
-// put notes what a sealed row says.
+// put notes what the sealed row says that was put into the index. The caller holds the lock.
 func (r *retiring) put(c *postern.Credential, row *postern.Retiring) {
-	if !imported(c) || row == nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.dates[c.Key] = Retirement{postern.ToMicros(row.DeprecatedAt), postern.ToMicros(row.SunsetAt)}
 	was, there := r.slow[c.Key]
-	if there && was.revision > c.Revision {
-		return
-	}
 	if there {
 		r.drop(c.Key, was)
+		delete(r.slow, c.Key)
 	}
 	if kind, text, ok := strings.Cut(row.Find, ":"); ok && row.Hash != "" {
-		r.slow[c.Key] = slowSecret{row.Find, row.Hash, c.Revision}
+		r.slow[c.Key] = slowSecret{row.Find, row.Hash}
 		r.byFind[row.Find] = append(r.byFind[row.Find], c.Key)
 		r.forms[form{kind, len(text)}]++
 	}
 	r.n.Store(int64(len(r.slow)))
-	r.checks.forget()
+	if there && was.hash != row.Hash {
+		r.checks.forget()
+	}
 }
 
 func (r *retiring) drop(key [postern.KeyIDLen]byte, was slowSecret) {
@@ -91,11 +90,15 @@ func (r *retiring) drop(key [postern.KeyIDLen]byte, was slowSecret) {
 	}
 }
 
-// candidates are the secrets that a text may be, by what it says of itself.
-func (r *retiring) candidates(text string, sum [32]byte) (keys [][postern.KeyIDLen]byte) {
+// candidate is a secret that a text may be, with its record at that moment.
+type candidate struct {
+	key  [postern.KeyIDLen]byte
+	slow slowSecret
+}
+
+// candidates are the secrets that a text may be, by what it says of itself. The caller holds the lock.
+func (r *retiring) candidates(text string, sum [32]byte) (out []candidate) {
 	digits := hex.EncodeToString(sum[:])
-	r.mu.RLock()
-	defer r.mu.RUnlock()
 	for f := range r.forms {
 		var part string
 		switch {
@@ -109,13 +112,13 @@ func (r *retiring) candidates(text string, sum [32]byte) (keys [][postern.KeyIDL
 			continue
 		}
 		for _, key := range r.byFind[f.kind+":"+part] {
-			if len(keys) == maxCandidates {
-				return keys
+			if len(out) == maxCandidates {
+				return out
 			}
-			keys = append(keys, key)
+			out = append(out, candidate{key, r.slow[key]})
 		}
 	}
-	return keys
+	return out
 }
 
 // Retirement tells when an imported credential goes; ok is false for any other.
@@ -134,11 +137,19 @@ type Proved func(key postern.KeyID, text postern.Secret)
 
 // findImported finds the imported credential that a text is, and what its row has for a hash.
 func (v *Verifier) findImported(ctx context.Context, text string, f *found) (digest [32]byte, reason postern.Reason) {
-	key, digest, ok := v.index.digests.find(v.hashers.pepper, v.hashers.versions, text)
-	if ok && v.index.find(&key, f) {
+	if v.retiring.n.Load() == 0 {
+		// Nothing goes from one form to another, so nothing can be missed in between.
+		key, digest, ok := v.index.digests.find(v.hashers.pepper, v.hashers.versions, text)
+		if ok && v.index.find(&key, f) {
+			return digest, postern.ReasonAllowed
+		}
+		return digest, postern.ReasonMalformed
+	}
+	digest, ok, list := v.lookFor(text, f)
+	if ok {
 		return digest, postern.ReasonAllowed
 	}
-	switch proved, busy := v.prove(ctx, text, f); {
+	switch proved, busy := v.prove(ctx, text, list, f); {
 	case busy:
 		return digest, postern.ReasonUnavailable
 	case !proved:
@@ -147,38 +158,50 @@ func (v *Verifier) findImported(ctx context.Context, text string, f *found) (dig
 	return f.cred.Current, postern.ReasonAllowed
 }
 
+// lookFor finds the credential whose fast form a text has, or the slow hashes that
+// it may have: both as they stand at one moment.
+func (v *Verifier) lookFor(text string, f *found) (digest [32]byte, ok bool, list []candidate) {
+	if len(text) > maxImported {
+		return digest, false, nil
+	}
+	v.retiring.mu.RLock()
+	defer v.retiring.mu.RUnlock()
+	key, digest, ok := v.index.digests.find(v.hashers.pepper, v.hashers.versions, text)
+	if ok && v.index.find(&key, f) {
+		return digest, true, nil
+	}
+	return digest, false, v.retiring.candidates(text, sha256.Sum256([]byte(text)))
+}
+
 // prove looks whether a text is a secret of which only a slow hash is known. What
 // could be none, by the id in it, is never hashed. busy says that too many are
 // being checked: that isn't a no.
-func (v *Verifier) prove(ctx context.Context, text string, f *found) (proved, busy bool) {
-	r := &v.retiring
-	if r.n.Load() == 0 || len(text) > maxImported {
-		return false, false
-	}
+func (v *Verifier) prove(ctx context.Context, text string, list []candidate, f *found) (proved, busy bool) {
 	sum := sha256.Sum256([]byte(text))
-	for _, key := range r.candidates(text, sum) {
-		if !v.index.find(&key, f) || f.cred.Flags&(postern.FlagRevoked|postern.FlagDeleted|postern.FlagTampered) != 0 {
+	for _, c := range list {
+		if !v.provable(&c.key, f) {
 			continue
 		}
-		r.mu.RLock()
-		s, ok := r.slow[key]
-		r.mu.RUnlock()
-		if !ok || s.revision != f.cred.Revision {
-			continue
-		}
-		yes, fresh, err := r.checks.ask(ctx, key, sum, text, s.hash)
+		yes, fresh, err := v.retiring.checks.ask(ctx, c.key, sum, text, c.slow.hash)
 		if err != nil {
 			return false, true
 		}
-		if !yes {
+		// A slow hash takes a while, in which the credential may have ended.
+		if !yes || !v.provable(&c.key, f) {
 			continue
 		}
 		if fresh && v.onProved != nil {
-			v.onProved(postern.KeyID(key[:]), postern.SecretOf(text))
+			v.onProved(postern.KeyID(c.key[:]), postern.SecretOf(text))
 		}
 		return true, false
 	}
 	return false, false
+}
+
+// provable finds a credential that may be proved by its slow hash. One that took its
+// fast form meanwhile is the same secret still: an imported one never gets another.
+func (v *Verifier) provable(key *[postern.KeyIDLen]byte, f *found) bool {
+	return v.index.find(key, f) && f.cred.Flags&(postern.FlagRevoked|postern.FlagDeleted|postern.FlagTampered) == 0
 }
 
 // checks runs slow hashes, a few at a time, and remembers how they ended.

@@ -135,3 +135,48 @@ func TestAllScopesAreNotPosterns(t *testing.T) {
 		t.Errorf("retirement = %+v, %t", r, ok)
 	}
 }
+
+// A secret of which only a slow hash is known works at every moment: while its row is
+// edited, and while the fast form takes the slow hash's place.
+func TestSlowHashWorksWhileItsRowChanges(t *testing.T) {
+	w := newWorld(t)
+	const text = "app1-busy-secret"
+	row := w.slowKey(text, "prefix:app1", bcrypt.MinCost)
+	w.slowKey("app2-another-one", "prefix:app2", bcrypt.MinCost)
+	slow, mark := row.Retiring.Hash, row.Current
+	fast, _ := w.pepper.LegacyDigest(w.pepper.Latest(), sha256.Sum256([]byte(text)))
+	rounds := 6000
+	if testing.Short() {
+		rounds = 500
+	}
+	stop := make(chan struct{})
+	var callers sync.WaitGroup
+	for range 2 {
+		callers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if d := verifyWith(t, w.v, imported(text)); d.Reason != postern.ReasonAllowed {
+					t.Errorf("while its row is edited, Verify = %v", d.Reason)
+					return
+				}
+			}
+		})
+	}
+	for round := range rounds {
+		switch round % 10 {
+		case 8:
+			row.Current.Hash, row.Retiring = fast, &postern.Retiring{}
+		case 9:
+			row.Current, row.Retiring = mark, &postern.Retiring{Find: "prefix:app1", Hash: slow}
+		default:
+			row.Retiring = &postern.Retiring{Find: "prefix:app1", Hash: slow, SunsetAt: t0.AddDate(0, 0, round)}
+		}
+		row = w.put(row)
+	}
+	close(stop)
+	callers.Wait()
+}

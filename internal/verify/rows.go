@@ -35,12 +35,18 @@ func (v *Verifier) putRow(row *postern.CredentialRow, anew bool) {
 		}
 		networks = append(networks, networkOf(p))
 	}
-	v.retiring.put(&c, row.Retiring)
+	if imported(&c) && row.Retiring != nil {
+		v.retiring.mu.Lock()
+		defer v.retiring.mu.Unlock()
+	}
 	if err := v.index.put(&c, held, networks, v.watchOf(row.Watch), brownouts(row), anew); err != nil {
 		v.badRow(row, err.Error())
 		c.Flags = postern.FlagTampered
 		// Without lists there is nothing that can fail.
 		_ = v.index.put(&c, nil, nil, nil, nil, anew)
+	}
+	if imported(&c) && row.Retiring != nil && v.index.revision(&c.Key) == c.Revision {
+		v.retiring.put(&c, row.Retiring)
 	}
 }
 

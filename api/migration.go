@@ -80,7 +80,7 @@ type MigrationCondition struct {
 type MigrationCaller struct {
 	IP        string    `json:"ip,omitempty"`
 	UserAgent string    `json:"userAgent,omitempty"`
-	State     string    `json:"state" enum:"old,both,moved,quiet"`
+	State     string    `json:"state" enum:"old,both,unsure,moved,quiet" doc:"With which of the two it calls: unsure where it fell silent as another program at its address began with the new one, or where two of one name can't be told apart."`
 	OldCalls  int64     `json:"oldCalls"`
 	NewCalls  int64     `json:"newCalls"`
 	Refused   int64     `json:"refused" doc:"Of those with the old credential."`

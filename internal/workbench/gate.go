@@ -1,12 +1,9 @@
 package workbench
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
-
-	"postern.dev/postern/internal/activity"
 )
 
 // QuietDays is how long an old credential is silent before it may be switched off;
@@ -25,10 +22,11 @@ type Progress string
 
 // The states of a caller.
 const (
-	OnOld  Progress = "old"   // it calls with the old credential alone
-	OnBoth Progress = "both"  // it called with the old one after it had the new one
-	Moved  Progress = "moved" // it calls with the new one
-	Quiet  Progress = "quiet" // it has not called for as long as the gate asks, and was not seen on the new one
+	OnOld  Progress = "old"    // it calls with the old credential alone
+	OnBoth Progress = "both"   // it called with the old one after it had the new one
+	Moved  Progress = "moved"  // it calls with the new one
+	Unsure Progress = "unsure" // it fell silent, and may be one that calls with the new one: see moves
+	Quiet  Progress = "quiet"  // it has not called for as long as the gate asks, and was not seen on the new one
 )
 
 // Still reports whether such a caller would fail without the old credential.
@@ -59,57 +57,6 @@ func callerName(agent, ip string) string {
 		return name
 	}
 	return name + " at " + ip
-}
-
-// moves puts the callers of the old and of the new credential together: pure.
-func moves(old, fresh []activity.Caller, quiet time.Duration, now time.Time) (out []Move) {
-	type id struct{ ip, agent string }
-	at := map[id]int{}
-	byIP := map[string]time.Time{} // when an address was first seen on the new one
-	get := func(c *activity.Caller) *Move {
-		k := id{c.IP, c.UserAgent}
-		if _, ok := at[k]; !ok {
-			at[k] = len(out)
-			out = append(out, Move{IP: c.IP, UserAgent: c.UserAgent})
-		}
-		return &out[at[k]]
-	}
-	for i := range fresh {
-		c := &fresh[i]
-		if c.Calls == c.Refused {
-			continue // what is refused has not moved
-		}
-		m := get(c)
-		m.NewCalls, m.NewLast, m.newFirst = m.NewCalls+c.Calls, later(m.NewLast, c.LastAt), earlier(m.newFirst, c.FirstAt)
-		if first, ok := byIP[c.IP]; c.IP != "" && (!ok || c.FirstAt.Before(first)) {
-			byIP[c.IP] = c.FirstAt
-		}
-	}
-	for i := range old {
-		c := &old[i]
-		m := get(c)
-		m.OldCalls, m.Refused, m.OldLast = m.OldCalls+c.Calls, m.Refused+c.Refused, later(m.OldLast, c.LastAt)
-	}
-	for i := range out {
-		m := &out[i]
-		first, sameIP := byIP[m.IP]
-		switch {
-		case !m.newFirst.IsZero() && m.OldLast.After(m.newFirst) && now.Sub(m.OldLast) < aDay:
-			m.State = OnBoth
-		case !m.newFirst.IsZero(), sameIP && m.OldLast.Before(first):
-			m.State = Moved
-		case now.Sub(m.OldLast) >= quiet:
-			m.State = Quiet
-		default:
-			m.State = OnOld
-		}
-	}
-	rank := map[Progress]int{OnOld: 0, OnBoth: 1, Quiet: 2, Moved: 3}
-	slices.SortFunc(out, func(a, b Move) int {
-		return cmp.Or(cmp.Compare(rank[a.State], rank[b.State]), cmp.Compare(b.OldCalls+b.NewCalls, a.OldCalls+a.NewCalls),
-			cmp.Compare(a.IP, b.IP), cmp.Compare(a.UserAgent, b.UserAgent))
-	})
-	return out
 }
 
 // Gate says whether an old credential may be switched off, and what it waits for.
@@ -151,25 +98,36 @@ func gate(v *View) Gate {
 		add("replacement", !v.NewFirst.IsZero(), "Its replacement is in use.", "Paste the new secret into its tool.")
 	}
 	add("quiet", g.quiet(), fmt.Sprintf("The old token was quiet for %d of %d days.", min(g.Quiet, g.Days), g.Days), "Wait until it is quiet, or find who uses it.")
-	still, gone := 0, 0
-	for k := range v.Moves {
-		switch {
-		case v.Moves[k].State.Still():
-			still++
-		case v.Moves[k].State == Quiet:
-			gone++
-		}
-	}
-	words := "Every caller has moved."
-	if still > 0 {
-		words = fmt.Sprintf("%s still %s the old token.", count(int64(still), "caller"), verbs(still, "uses", "use"))
-	} else if gone > 0 {
-		words = fmt.Sprintf("No caller is left. %s went quiet and %s not seen on a new key: whoever signs off says that this is right.", count(int64(gone), "caller"), verbs(gone, "was", "were"))
-	}
-	add("callers", still == 0, words, "Move the callers that are left.")
+	met, words := callersWords(v.Moves)
+	add("callers", met, words, "Move the callers that are left.")
 	add("sign_off", !i.SignedAt.IsZero(), "A member signed off.", "Sign off: say that it can go.")
 	g.Open = !slices.ContainsFunc(g.Conditions, func(c Condition) bool { return !c.Met })
 	return g
+}
+
+// callersWords says whether no caller is left, and what isn't certain about that.
+func callersWords(list []Move) (met bool, words string) {
+	n := map[Progress]int{}
+	for k := range list {
+		n[list[k].State]++
+	}
+	if still := n[OnOld] + n[OnBoth]; still > 0 {
+		return false, fmt.Sprintf("%s still %s the old token.", count(int64(still), "caller"), verbs(still, "uses", "use"))
+	}
+	words = "Every caller has moved."
+	if n[Quiet]+n[Unsure] > 0 {
+		words = "No caller is left."
+	}
+	if k := n[Quiet]; k > 0 {
+		words += fmt.Sprintf(" %s went quiet and %s not seen on a new key.", count(int64(k), "caller"), verbs(k, "was", "were"))
+	}
+	if k := n[Unsure]; k > 0 {
+		words += fmt.Sprintf(" %s may have moved: another program at the same address has the new key, or two of one name do.", count(int64(k), "caller"))
+	}
+	if n[Quiet]+n[Unsure] > 0 {
+		words += " Whoever signs off says that this is right."
+	}
+	return true, words
 }
 
 // quietDays is how long silence must last to say something.

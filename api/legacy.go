@@ -55,8 +55,16 @@ type LegacyImport struct {
 	Refused    int                `json:"refused"`
 	Weak       int                `json:"weak" doc:"Of the imported ones, those that can be guessed."`
 	APIKeys    int                `json:"apiKeys" doc:"Of the imported ones, API keys, which may do everything."`
+	Translated []TranslatedScope  `json:"translated,omitempty" doc:"Old names of scopes, and what was put in their place."`
 	Lines      []LegacyImportLine `json:"lines" nullable:"false" doc:"What was not imported, line by line; with report=all the others too. At most 10,000."`
 	LeftOut    int                `json:"leftOut,omitempty" doc:"Lines that the list has no room for."`
+}
+
+// TranslatedScope is an old name of scopes that an import translated.
+type TranslatedScope struct {
+	Name   string   `json:"name"`
+	Scopes []string `json:"scopes" nullable:"false"`
+	Lines  int      `json:"lines" doc:"Lines with that name."`
 }
 
 // LegacyImportLine is what became of one line.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,6 +124,9 @@ func (c *call) tellImport(r *api.LegacyImport) error {
 		if r.Weak > 0 {
 			c.Text(fmt.Sprintf("%d can be guessed. They have an end and a limit.", r.Weak))
 		}
+		for _, n := range r.Translated {
+			c.Text(fmt.Sprintf("The old scope %s was translated in %s: it stands for %s.", n.Name, screen.Count(n.Lines, "line"), someOf(n.Scopes)))
+		}
 		t := &screen.Table{Columns: []screen.Column{{Title: "LINE", Right: true}, {Title: "RESULT"}, {Title: "REASON", Min: 20}}}
 		shown := 0
 		for _, l := range r.Lines {
@@ -145,6 +149,15 @@ func (c *call) tellImport(r *api.LegacyImport) error {
 	return nil
 }
 
+// someOf are the first of some scopes.
+func someOf(scopes []string) string {
+	const most = 8
+	if len(scopes) <= most {
+		return and(scopes)
+	}
+	return strings.Join(scopes[:most], ", ") + fmt.Sprintf(" and %d more", len(scopes)-most)
+}
+
 // filePart is a part of a file as it is sent, and which of its lines were which of the file.
 type filePart struct {
 	data  []byte
@@ -164,6 +177,13 @@ func (p *filePart) add(total *api.LegacyImport, out api.LegacyImport) {
 	total.Weak += out.Weak
 	total.APIKeys += out.APIKeys
 	total.LeftOut += out.LeftOut
+	for _, n := range out.Translated {
+		if at := slices.IndexFunc(total.Translated, func(o api.TranslatedScope) bool { return o.Name == n.Name }); at >= 0 {
+			total.Translated[at].Lines += n.Lines
+			continue
+		}
+		total.Translated = append(total.Translated, n)
+	}
 	if len(total.Lines) < 100_000 {
 		total.Lines = append(total.Lines, out.Lines...)
 	} else {

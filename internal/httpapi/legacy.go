@@ -34,6 +34,7 @@ const (
 const importWords = `Lines of CSV, whose first names the columns, or of JSON objects: name, note, kind (private_app or api_key),
 secret or sha256 or hash with find, scopes, sunset, expires, networks. They are imported in transactions of 500, as they
 come: a line that can't be is left out and reported, and the same file again imports nothing twice. At most 50 MiB.
+Old names of scopes, such as contacts, are translated by the table at /v1/migration/scopes, and the report says so.
 Whoever imports must hold every scope that they bring in; for an API key, all of them.`
 
 // registerLegacy is what old credentials are imported and looked after by.
@@ -237,6 +238,9 @@ func (s *server) importLegacy(ctx context.Context, in *importLegacyInput) (*impo
 		Refused: r.Refused, Weak: r.Weak, APIKeys: r.APIKeys, Lines: make([]api.LegacyImportLine, len(r.Lines)), LeftOut: r.LeftOut}}
 	if r.DryRun {
 		out.Body.ImportID = ""
+	}
+	for _, t := range r.Translated {
+		out.Body.Translated = append(out.Body.Translated, api.TranslatedScope{Name: t.Name, Scopes: list[string](t.Scopes), Lines: t.Lines})
 	}
 	for i, l := range r.Lines {
 		out.Body.Lines[i] = api.LegacyImportLine{Line: l.Line, Result: string(l.Outcome), ID: string(l.ID), Reason: l.Reason}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/catalog"
 	"postern.dev/postern/internal/store"
 )
 
@@ -78,6 +79,20 @@ func (kr *Keyring) BeginLegacyImport(ctx context.Context, by postern.Actor) (id 
 		return "", postern.Errorf(postern.CodeTooLarge, "The account has %d legacy credentials, which is the most.", all)
 	}
 	return postern.NewID("imp"), nil
+}
+
+// LegacyNames are what an import translates old names of scopes by: what the operator
+// says they stand for, and the catalogs in force. Nothing of it is an account's own.
+func (kr *Keyring) LegacyNames(ctx context.Context) ([]store.LegacyScope, []*catalog.Catalog, error) {
+	names, err := kr.db.LegacyScopes(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	known, err := kr.known(ctx, kr.db)
+	if err != nil {
+		return nil, nil, err
+	}
+	return names, known.catalogs, nil
 }
 
 // ImportLegacy imports a batch, all of it in one transaction: an item that can't
@@ -272,6 +287,12 @@ func (im *importer) mayImport(it *LegacyItem, all bool, m *postern.Member, known
 	for _, s := range it.Scopes {
 		if ownScope(s) {
 			return postern.Invalidf("scopes", "A legacy credential can't have %q: it can't reach Postern itself.", string(s))
+		}
+	}
+	for _, s := range it.Scopes {
+		if _, ok := known.byName[s]; !ok {
+			return postern.Invalidf("scopes", "Nobody knows the scope %q: no catalog has it, and it is no old name that is translated. "+
+				"Whoever runs the server can say what it stands for: postern migrate scope-names %s --scope NAME", string(s), string(s))
 		}
 	}
 	scopes, err := checkScopes(it.Scopes, nil, known)

@@ -6,12 +6,16 @@ import (
 	"io"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/catalog"
 	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/store"
 )
 
 // Importer takes in batches of old credentials: the keyring.
 type Importer interface {
 	BeginLegacyImport(ctx context.Context, by postern.Actor) (string, error)
+	// LegacyNames are the old names that the operator translates, and the catalogs in force.
+	LegacyNames(ctx context.Context) ([]store.LegacyScope, []*catalog.Catalog, error)
 	ImportLegacy(ctx context.Context, by postern.Actor, in keyring.LegacyBatch) ([]keyring.LegacyResult, error)
 }
 
@@ -34,8 +38,10 @@ type ImportReport struct {
 	// Imported, Duplicates and Refused count them.
 	Imported, Duplicates, Refused int
 	Weak, APIKeys                 int // of the imported ones
-	Lines                         []keyring.LegacyResult
-	LeftOut                       int // lines that the report has no room for
+	// Translated are the old names of scopes that were translated.
+	Translated []Translated
+	Lines      []keyring.LegacyResult
+	LeftOut    int // lines that the report has no room for
 }
 
 // maxReportLines is the most lines that a report tells one by one.
@@ -73,14 +79,20 @@ func Import(ctx context.Context, to Importer, by postern.Actor, in io.Reader, o 
 	if err != nil {
 		return nil, err
 	}
-	im := &fileImport{to: to, by: by, o: o, report: &ImportReport{Import: id, DryRun: o.DryRun}}
+	names, cats, err := to.LegacyNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	im := &fileImport{to: to, by: by, o: o, report: &ImportReport{Import: id, DryRun: o.DryRun}, names: newTranslator(NewTable(names), cats)}
 	if o.DryRun {
 		im.seen = map[[32]byte]bool{}
 	}
 	for {
 		row, err := rows.next()
 		if err == io.EOF {
-			return im.report, im.flush(ctx)
+			err := im.flush(ctx)
+			im.report.Translated = im.names.list()
+			return im.report, err
 		}
 		if err != nil {
 			return im.report, err
@@ -97,6 +109,7 @@ type fileImport struct {
 	by     postern.Actor
 	o      ImportOptions
 	report *ImportReport
+	names  *translator
 	seen   map[[32]byte]bool
 	batch  []keyring.LegacyItem
 	bad    []keyring.LegacyResult // of the same lines, refused before the keyring saw them
@@ -104,6 +117,9 @@ type fileImport struct {
 
 func (im *fileImport) take(ctx context.Context, row *importRow) error {
 	item, err := row.item(im.o.Brand)
+	if err == nil {
+		err = im.names.item(item)
+	}
 	if err != nil {
 		im.bad = append(im.bad, keyring.LegacyResult{Line: row.line, Outcome: keyring.LegacyRefused, Reason: err.Error()})
 	} else {

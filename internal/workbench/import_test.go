@@ -11,7 +11,9 @@ import (
 	"crypto/sha256"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/catalog"
 	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/workbench"
 )
 
@@ -22,6 +24,11 @@ type taken struct {
 }
 
 func (*taken) BeginLegacyImport(context.Context, postern.Actor) (string, error) { return "imp_1", nil }
+
+func (*taken) LegacyNames(context.Context) ([]store.LegacyScope, []*catalog.Catalog, error) {
+	return []store.LegacyScope{{Name: "deals-old", Scopes: []string{"crm.objects.deals.*"}}, {Name: "gone", Scopes: []string{"nothing.*"}}}, []*catalog.Catalog{{Scopes: []postern.ScopeInfo{
+		{Name: "crm.objects.contacts.read"}, {Name: "crm.objects.contacts.write"}, {Name: "crm.objects.deals.read"}, {Name: "tickets"}, {Name: "oauth", Implicit: true}}}}, nil
+}
 
 func (k *taken) ImportLegacy(_ context.Context, _ postern.Actor, in keyring.LegacyBatch) (out []keyring.LegacyResult, err error) {
 	k.items, k.sizes = append(k.items, in.Items...), append(k.sizes, len(in.Items))
@@ -61,6 +68,34 @@ func TestImportReadsWhatPeopleHave(t *testing.T) {
 	}
 	if last.Kind != postern.KindLegacyPrivateApp || last.Note != "Kim" || len(last.Networks) != 2 || last.Strength != postern.StrengthGood || last.Shown != "pat-eu1…6666" {
 		t.Errorf("the token = %+v", last)
+	}
+}
+
+// Old names of scopes are translated by the table, and what was translated is told.
+func TestImportTranslatesOldNames(t *testing.T) {
+	k, r, err := importText(t, "csv", `kind,secret,scopes
+private_app,a-long-secret-number-1,contacts tickets
+private_app,a-long-secret-number-2,deals-old crm.objects.deals.read
+private_app,a-long-secret-number-3,hapikey
+private_app,a-long-secret-number-4,gone
+private_app,a-long-secret-number-5,nobody-knows
+private_app,a-long-secret-number-6,contacts tickets
+`)
+	if err != nil || r.Imported != 4 || r.Refused != 2 {
+		t.Fatalf("report = %+v, %v", r, err)
+	}
+	for i, want := range []string{"[crm.objects.contacts.read crm.objects.contacts.write crm.objects.deals.read tickets]", "[crm.objects.deals.read]", "[nobody-knows]"} {
+		if got := fmt.Sprint(k.items[i].Scopes); got != want {
+			t.Errorf("scopes of item %d = %s, want %s", i, got, want)
+		}
+	}
+	if got := fmt.Sprint(r.Translated); got != "[{contacts [crm.objects.contacts.read crm.objects.contacts.write crm.objects.deals.read] 2} {deals-old [crm.objects.deals.read] 1}]" {
+		t.Errorf("translated = %s", got)
+	}
+	for i, want := range []string{"stands for everything", "which no catalog has"} {
+		if l := r.Lines[2+i]; l.Line != 4+i || !strings.Contains(l.Reason, want) {
+			t.Errorf("line = %+v, want %q", l, want)
+		}
 	}
 }
 

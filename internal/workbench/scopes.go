@@ -60,14 +60,7 @@ func (t Table) List() []ScopeName {
 // Held gives the scopes of catalogs that an old credential holds, sorted. Names that
 // neither the table nor a catalog has come back as unknown.
 func (t Table) Held(l *postern.LegacyCredential, cats []*catalog.Catalog) (held []postern.Scope, unknown []string) {
-	all := map[postern.Scope]bool{}
-	for _, c := range cats {
-		for i := range c.Scopes {
-			if s := &c.Scopes[i]; !s.Implicit && !strings.HasPrefix(string(s.Name), postern.OwnScopes) {
-				all[s.Name] = true
-			}
-		}
-	}
+	all := grantable(cats)
 	names := make([]string, 0, len(l.Scopes)+1)
 	for _, s := range l.Scopes {
 		names = append(names, string(s))

@@ -71,7 +71,7 @@ func (v *Verifier) follow(ctx context.Context, sure bool) error {
 
 // readHead reads how far the feed goes, and halts if it is another feed.
 func (v *Verifier) readHead(ctx context.Context) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, v.ttl/3)
+	ctx, cancel := context.WithTimeout(ctx, v.patience())
 	defer cancel()
 	head, epoch, err := v.store.FeedHead(ctx)
 	if err != nil {
@@ -150,7 +150,7 @@ func same(a, b postern.Change) bool {
 }
 
 func (v *Verifier) readFeed(ctx context.Context, after int64) ([]postern.Change, error) {
-	ctx, cancel := context.WithTimeout(ctx, v.ttl/3)
+	ctx, cancel := context.WithTimeout(ctx, v.patience())
 	defer cancel()
 	changes, err := v.store.Feed(ctx, after, feedBatch)
 	if err != nil {
@@ -193,6 +193,11 @@ func (v *Verifier) apply(ctx context.Context, changes []postern.Change) error {
 // CatchUp returns once change seq is in force on this node. Whoever commits a
 // change calls it before answering.
 func (v *Verifier) CatchUp(ctx context.Context, seq int64) error {
+	v.commits.note(seq, v.clock.Now())
+	return v.catchUp(ctx, seq)
+}
+
+func (v *Verifier) catchUp(ctx context.Context, seq int64) error {
 	if v.feed.applied.Load() >= seq {
 		return nil
 	}

@@ -88,7 +88,11 @@ type renewal struct {
 func (r *renewal) note() { r.t0 = r.v.clock.Now() }
 
 func (r *renewal) write(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.v.ttl/3)
+	if !r.v.lease.Load().alive(r.t0) {
+		// The row may be gone meanwhile, and what was confirmed with it.
+		r.v.feed.confirmed.Store(0)
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.v.patience())
 	defer cancel()
 	now, err := r.v.store.RenewLease(ctx, r.v.node, r.v.ttl)
 	if err != nil {
@@ -162,7 +166,7 @@ func (v *Verifier) confirm(ctx context.Context) error {
 	if !v.shared || applied == v.feed.confirmed.Load() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, v.ttl/3)
+	ctx, cancel := context.WithTimeout(ctx, v.patience())
 	defer cancel()
 	if err := v.store.Confirm(ctx, v.node, applied); err != nil {
 		return fmt.Errorf("verify: confirm change %d: %w", applied, err)

@@ -15,7 +15,10 @@ type Receipt struct {
 	// by what it knew; zero where it is in force everywhere.
 	EffectiveBy time.Time
 	Confirmed   []string // nodes that said so
-	Awaited     []Awaited
+	// Took is how long it took from the commit, or from the question where the
+	// change wasn't made here just now; zero where it isn't in force everywhere.
+	Took    time.Duration
+	Awaited []Awaited
 }
 
 // Awaited is a node that has not confirmed a change, and when its lease ends.
@@ -27,34 +30,46 @@ type Awaited struct {
 // Receipt waits until a change that was committed is in force on every node, for
 // at most wait, and says how far it has come.
 func (v *Verifier) Receipt(ctx context.Context, seq int64, wait time.Duration) (Receipt, error) {
+	made := v.commits.at(seq, v.clock.Now())
 	// Where this node can't catch up now, it is awaited like the others.
 	here, cancel := context.WithTimeout(ctx, max(wait, time.Second))
-	_ = v.CatchUp(here, seq)
+	_ = v.catchUp(here, seq)
 	cancel()
-	leases, now, err := v.store.Leases(ctx)
+	leases, now, err := v.reads.next(ctx)
 	if err != nil {
+		v.receipts.unknown.Add(1)
 		return Receipt{}, fmt.Errorf("verify: read leases: %w", err)
 	}
 	p := v.promise(seq, leases)
 	give := time.NewTimer(wait)
 	defer give.Stop()
-	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+	for pause := shortestLook; ; pause = min(2*pause, longestLook) {
 		r := p.receipt(leases, now)
 		if r.Everywhere {
+			r.Took = time.Duration(v.clock.Now().Mono - made)
+			v.receipts.everywhere(r.Took)
 			return r, nil
 		}
 		select {
 		case <-ctx.Done():
+			v.receipts.awaiting.Add(1)
 			return r, nil // what is known is worth telling
 		case <-give.C:
+			v.receipts.awaiting.Add(1)
 			return r, nil
 		case <-time.After(pause):
 		}
-		if again, at, err := v.store.Leases(ctx); err == nil {
+		if again, at, err := v.reads.next(ctx); err == nil {
 			leases, now = again, at
 		}
 	}
 }
+
+// How often the leases are looked at for a receipt. All who wait at once share a reading.
+const (
+	shortestLook = 4 * time.Millisecond
+	longestLook  = 32 * time.Millisecond
+)
 
 // promise is what a change waits for: the leases that stood in the table right
 // after its commit. A lease that is written later was written by a node that

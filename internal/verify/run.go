@@ -58,7 +58,7 @@ func (l *loop) turn(ctx context.Context) {
 	var err error
 	if due {
 		if err = v.Renew(ctx); err == nil {
-			l.renewAt = now.Mono + int64(spread(v.ttl/3))
+			l.renewAt = now.Mono + int64(spread(v.renewEvery()))
 		} else {
 			l.renewAt = now.Mono + int64(spread(l.retry()))
 		}
@@ -87,34 +87,56 @@ func (l *loop) pause() time.Duration {
 	return l.v.poll
 }
 
-// retry is the wait after failures: it doubles up to a sixth of a lease.
+// retry is the wait after failures: it doubles, and stays short where other nodes
+// share the store, so that a lease which is nearly over meets a store that is back.
 func (l *loop) retry() time.Duration {
-	return min(100*time.Millisecond<<min(l.failures, 10), l.v.ttl/6)
+	longest := l.v.ttl / 6
+	if l.v.shared {
+		longest = l.v.ttl / 60
+	}
+	return min(50*time.Millisecond<<min(l.failures, 10), longest)
+}
+
+// renewEvery is how old a lease gets. Where a store can go away, a node shall
+// go on for nearly a whole lease from then on, so it renews often; a file is
+// never away, and a renewal is a write.
+func (v *Verifier) renewEvery() time.Duration {
+	if v.shared {
+		return v.ttl / 20
+	}
+	return v.ttl / 3
+}
+
+// patience is how long one question to the store may take: short beside a lease,
+// so that a connection which died unnoticed leaves time for another.
+func (v *Verifier) patience() time.Duration {
+	if v.shared {
+		return min(max(v.ttl/12, time.Second), v.ttl/3)
+	}
+	return v.ttl / 3
 }
 
 // spread takes off up to a fifth, so that nodes don't move in step.
 func spread(d time.Duration) time.Duration { return d - rand.N(d/5+1) }
 
+// hintPause is between two hints, so that a Wait which returns early can't spin.
+const hintPause = 5 * time.Millisecond
+
 // listen waits for word of changes and passes it on.
 func (v *Verifier) listen(ctx context.Context, hints chan<- struct{}) {
 	for ctx.Err() == nil {
-		after := v.feed.head.Load()
-		if err := v.store.Wait(ctx, after); err != nil || v.feed.head.Load() != after {
-			// The store is away, or the loop was quicker: no hurry.
+		pause := hintPause
+		if err := v.store.Wait(ctx, v.feed.head.Load()); err != nil {
+			pause = spread(v.poll) // the store is away; the feed is polled meanwhile
+		} else {
 			select {
-			case <-ctx.Done():
-			case <-time.After(spread(v.poll)):
+			case hints <- struct{}{}:
+			default:
 			}
-			continue
 		}
-		select {
-		case hints <- struct{}{}:
-		default:
-		}
-		// One hint at a time, so that a Wait which returns early can't spin.
 		select {
 		case <-ctx.Done():
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(pause):
 		}
 	}
 }

@@ -51,6 +51,7 @@ type Stats struct {
 	Asks         int64 // questions to the store about unknown keys
 	AsksFound    int64
 	AsksRefused  int64 // questions that were not put for their number
+	Receipts     Receipts
 	Decisions    map[postern.Reason]int64
 }
 
@@ -67,7 +68,7 @@ func (v *Verifier) Stats() Stats {
 		Tampered: v.index.tampered.Load(), Broken: v.routes.Load().broken, BadRows: c.badRows.Load(),
 		StaleRows: v.index.stale.Load(), Loads: c.loads.Load(), Changes: c.applied.Load(),
 		Renewals: c.renewals.Load(), RenewalsLost: c.renewalsFailed.Load(), Asks: c.asks.Load(),
-		AsksFound: c.asksFound.Load(), AsksRefused: c.asksRefused.Load(), Decisions: map[postern.Reason]int64{},
+		AsksFound: c.asksFound.Load(), AsksRefused: c.asksRefused.Load(), Decisions: map[postern.Reason]int64{}, Receipts: v.receipts.counts(),
 	}
 	s.Lag = max(0, v.feed.head.Load()-s.Applied)
 	if l != nil {

@@ -73,9 +73,12 @@ type Verifier struct {
 	ready    chan struct{}
 	readied  sync.Once
 
-	feed   feed
-	asks   asks
-	counts counts
+	feed     feed
+	asks     asks
+	reads    leaseReads
+	commits  commits
+	receipts receipts
+	counts   counts
 }
 
 // New makes a Verifier. It decides nothing before Run or Renew has got it a lease.
@@ -110,6 +113,7 @@ func New(c Config) (*Verifier, error) {
 	if v.maxBehind <= 0 {
 		v.maxBehind = 100_000
 	}
+	v.reads = leaseReads{store: v.store, patience: v.patience()}
 	v.retiring.init()
 	v.feed.turn = make(chan struct{}, 1)
 	v.asks.waiting = map[[postern.KeyIDLen]byte]chan struct{}{}

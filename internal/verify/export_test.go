@@ -14,10 +14,10 @@ type Renewal struct{ r renewal }
 
 func NewRenewal(v *Verifier) *Renewal { return &Renewal{renewal{v: v}} }
 
-func (r *Renewal) Note()                             { r.r.note() }
+func (r *Renewal) Note()                             { _ = r.r.note(context.Background()) }
 func (r *Renewal) Write(ctx context.Context) error   { return r.r.write(ctx) }
 func (r *Renewal) Read(ctx context.Context) error    { return r.r.read(ctx) }
-func (r *Renewal) Extend()                           { r.r.extend() }
+func (r *Renewal) Extend()                           { _ = r.r.extend(context.Background()) }
 func (r *Renewal) Confirm(ctx context.Context) error { return r.r.confirm(ctx) }
 
 // Promise gives tests the rule of a receipt without its waiting.

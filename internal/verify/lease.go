@@ -71,8 +71,8 @@ func (v *Verifier) Alive() bool {
 	return ok
 }
 
-// renewal is one renewal of the lease. Its steps are taken in the order in which
-// they stand here; the promise of revocation rests on two facts of that order:
+// renewal is one renewal of the lease. Its steps are taken in the order of inOrder,
+// and the promise of revocation rests on two facts of that order:
 //
 //   - The lease row is committed before the feed is read. Whoever revokes a key
 //     and then reads the table of leases either finds this lease in it and waits,
@@ -85,7 +85,17 @@ type renewal struct {
 	storeNow time.Time
 }
 
-func (r *renewal) note() { r.t0 = r.v.clock.Now() }
+// step is one of a renewal.
+type step func(*renewal, context.Context) error
+
+// inOrder are the steps in their order. Tests take them in others, to see that
+// what goes wrong then is found.
+var inOrder = []step{(*renewal).note, (*renewal).write, (*renewal).read, (*renewal).extend, (*renewal).confirm}
+
+func (r *renewal) note(context.Context) error {
+	r.t0 = r.v.clock.Now()
+	return nil
+}
 
 func (r *renewal) write(ctx context.Context) error {
 	if !r.v.lease.Load().alive(r.t0) {
@@ -105,7 +115,7 @@ func (r *renewal) write(ctx context.Context) error {
 // read reads the feed and applies it.
 func (r *renewal) read(ctx context.Context) error { return r.v.follow(ctx, true) }
 
-func (r *renewal) extend() {
+func (r *renewal) extend(context.Context) error {
 	v, old := r.v, r.v.lease.Load()
 	ttl := int64(v.ttl)
 	next := &lease{wall: r.t0.Wall + ttl, mono: r.t0.Mono + ttl, boot: r.t0.Boot + ttl}
@@ -120,6 +130,7 @@ func (r *renewal) extend() {
 	}
 	v.lease.Store(next)
 	v.readied.Do(func() { close(v.ready) })
+	return nil
 }
 
 func (r *renewal) confirm(ctx context.Context) error { return r.v.confirm(ctx) }
@@ -148,15 +159,12 @@ func (v *Verifier) Renew(ctx context.Context) error {
 }
 
 func (r *renewal) steps(ctx context.Context) error {
-	r.note()
-	if err := r.write(ctx); err != nil {
-		return err
+	for _, take := range r.v.order {
+		if err := take(r, ctx); err != nil {
+			return err
+		}
 	}
-	if err := r.read(ctx); err != nil {
-		return err
-	}
-	r.extend()
-	return r.confirm(ctx)
+	return nil
 }
 
 // confirm tells the store up to which change this node refuses what it must, if

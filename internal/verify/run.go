@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"postern.dev/postern"
@@ -24,7 +23,7 @@ func (v *Verifier) Run(ctx context.Context) error {
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		loop.turn(ctx)
-		timer.Reset(spread(loop.pause()))
+		timer.Reset(v.spread(loop.pause()))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
@@ -58,9 +57,9 @@ func (l *loop) turn(ctx context.Context) {
 	var err error
 	if due {
 		if err = v.Renew(ctx); err == nil {
-			l.renewAt = now.Mono + int64(spread(v.renewEvery()))
+			l.renewAt = now.Mono + int64(v.spread(v.renewEvery()))
 		} else {
-			l.renewAt = now.Mono + int64(spread(l.retry()))
+			l.renewAt = now.Mono + int64(v.spread(l.retry()))
 		}
 	} else if err = v.follow(ctx, false); err == nil {
 		err = v.confirm(ctx)
@@ -117,7 +116,7 @@ func (v *Verifier) patience() time.Duration {
 }
 
 // spread takes off up to a fifth, so that nodes don't move in step.
-func spread(d time.Duration) time.Duration { return d - rand.N(d/5+1) }
+func (v *Verifier) spread(d time.Duration) time.Duration { return d - v.random(d/5+1) }
 
 // hintPause is between two hints, so that a Wait which returns early can't spin.
 const hintPause = 5 * time.Millisecond
@@ -127,7 +126,7 @@ func (v *Verifier) listen(ctx context.Context, hints chan<- struct{}) {
 	for ctx.Err() == nil {
 		pause := hintPause
 		if err := v.store.Wait(ctx, v.feed.head.Load()); err != nil {
-			pause = spread(v.poll) // the store is away; the feed is polled meanwhile
+			pause = v.spread(v.poll) // the store is away; the feed is polled meanwhile
 		} else {
 			select {
 			case hints <- struct{}{}:

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,6 +69,8 @@ type Verifier struct {
 	routes   atomic.Pointer[routes]
 	nobody   postern.Credential // compared with where a key isn't known
 
+	order    []step                                  // of a renewal
+	random   func(below time.Duration) time.Duration // what waits are spread by
 	lease    atomic.Pointer[lease]
 	renewing sync.Mutex
 	ready    chan struct{}
@@ -93,7 +96,7 @@ func New(c Config) (*Verifier, error) {
 		store: c.Store, sink: c.Sink, clock: c.Clock, log: c.Log, brand: c.Brand, node: c.Node, shared: c.Shared,
 		ttl: c.Lease, poll: c.Poll, maxBehind: c.MaxBehind, burst: burstOf(c.Burst), onApplied: c.Applied, onProved: c.Proved,
 		index: newIndex(), scopes: newScopes(), accounts: newAccounts(), members: newMembers(), hashers: newHashers(c.Pepper),
-		ready: make(chan struct{}),
+		ready: make(chan struct{}), order: inOrder, random: mathrand.N[time.Duration],
 	}
 	if v.clock == nil {
 		v.clock = SystemClock()

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +32,7 @@ import (
 type Config struct {
 	Data     string `name:"data" default:"./data" help:"directory of the databases, the pepper and the lock"`
 	Database string `name:"database" secret:"yes" help:"URL of a PostgreSQL server (postgres://…) that keeps the records; empty: SQLite in the data directory"`
+	Standby  string `name:"standby" default:"required" help:"what keeps PostgreSQL's commits when a server is lost: required (a synchronous standby, or the server doesn't start), none (there is none, and that is accepted), or managed (the database service sees to it itself)"`
 	Pepper   string `name:"pepper" secret:"yes" help:"the pepper itself, as in a pepper file; empty: it is read from pepper-path"`
 
 	PepperPath string `name:"pepper-path" help:"file that holds the pepper, mode 0600; empty: the file pepper in the data directory"`
@@ -278,6 +280,9 @@ func (c *Config) check() error {
 	}
 	if c.Database != "" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
 		return bad("database", "want a URL that starts with postgres://")
+	}
+	if !slices.Contains([]string{"required", "none", "managed"}, c.Standby) {
+		return bad("standby", "required, none or managed, not %q", c.Standby)
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return bad("tls-cert", "tls-cert and tls-key go together")

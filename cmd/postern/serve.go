@@ -13,6 +13,7 @@ import (
 	"postern.dev/postern"
 	"postern.dev/postern/internal/cli"
 	"postern.dev/postern/internal/node"
+	"postern.dev/postern/internal/store"
 )
 
 func serveCommand() *cobra.Command {
@@ -24,7 +25,8 @@ func serveCommand() *cobra.Command {
 		Long: "Run the server: the management API, the verify API and the gateway.\n\n" +
 			"Where nothing is set up yet, it prints a set-up link that works once, for an hour.",
 		Example: "  postern serve --data /var/lib/postern\n" +
-			"  postern serve --config postern.yaml --database postgres://postern@db/postern",
+			"  postern serve --config postern.yaml --database postgres://postern@db/postern\n" +
+			"  postern serve --database postgres://postern@db/postern --standby none",
 		Args: cli.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cfg.settings(cmd, file); err != nil {
@@ -122,7 +124,7 @@ func (c *Config) node(s sockets) node.Config {
 	}
 	proxies, _ := prefixes(c.TrustedProxy)
 	peers, _ := prefixes(c.ForwardAuth)
-	n := node.Config{Data: c.Data, Database: c.Database, Pepper: c.Pepper, PepperPath: c.pepperPath(), Brand: c.Brand,
+	n := node.Config{Data: c.Data, Database: c.Database, Standby: store.Standby(c.Standby), Pepper: c.Pepper, PepperPath: c.pepperPath(), Brand: c.Brand,
 		PublicURL: public, GatewayURL: gateway, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Proxies: proxies, ForwardPeers: peers,
 		LegacyHeader: c.LegacyHeader, LegacyQuery: c.LegacyQuery, LegacyLink: c.LegacyLink,
 		GitHubLeaks: c.GitHubLeaks, CRM: c.CRM, Lease: c.Lease, DailyLimit: int64(c.DailyCalls), KeepActivity: c.KeepActivity, KeepTotals: c.KeepTotals, SpoolMax: int64(c.SpoolMiB) << 20,

@@ -56,6 +56,7 @@ func runScripts(t *testing.T, p place, files ...string) {
 			env.Setenv("DATA", filepath.Join(env.WorkDir, "data"))
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
 			env.Setenv("POSTERN_DATABASE", p.database) // by variable, as is right for what may hold a password
+			env.Setenv("POSTERN_STANDBY", "none")
 			env.Setenv("XERO", documents)
 			env.Setenv("TZ", "UTC")
 			env.Setenv("LANG", "C.UTF-8")
@@ -138,7 +139,7 @@ func runProgram(ts *testscript.TestScript, want int, args []string) {
 // scriptEnv is the environment of a script, as its commands see it.
 func scriptEnv(ts *testscript.TestScript) []string {
 	env := []string{"PATH=" + os.Getenv("PATH"), "NO_COLOR=1"}
-	for _, name := range []string{"HOME", "XDG_CONFIG_HOME", "TZ", "LANG", "POSTERN_DATABASE", "POSTERN_SERVER", "POSTERN_SECRET", "POSTERN_SECRET_FILE", "POSTERN_PROFILE"} {
+	for _, name := range []string{"HOME", "XDG_CONFIG_HOME", "TZ", "LANG", "POSTERN_DATABASE", "POSTERN_STANDBY", "POSTERN_SERVER", "POSTERN_SECRET", "POSTERN_SECRET_FILE", "POSTERN_PROFILE"} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	binary = filepath.Join(dir, "postern")
+	os.Setenv("POSTERN_STANDBY", "none") // the PostgreSQL of the tests is one server
 	args := []string{"build", "-o", binary}
 	if raceEnabled {
 		args = append(args, "-race")

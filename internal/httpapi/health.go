@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,12 +67,13 @@ func (s *server) databases(ctx context.Context) []string {
 }
 
 func (s *server) health(w http.ResponseWriter, reasons []string) {
-	h, status := api.Health{Status: "ok"}, http.StatusOK
+	d := s.cfg.DB.Durability()
+	h, status := api.Health{Status: "ok", Durability: string(d.Level), Warnings: d.Reasons}, http.StatusOK
 	if audit := s.cfg.Auditor.State(); !audit.Sound() {
-		h.Warnings = []string{"The audit log is broken. The log and the console say where."}
+		h.Warnings = append(slices.Clip(h.Warnings), "The audit log is broken. The log and the console say where.")
 	}
 	if len(reasons) > 0 {
-		h, status = api.Health{Status: "unavailable", Reasons: reasons}, http.StatusServiceUnavailable
+		h.Status, h.Reasons, status = "unavailable", reasons, http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", "2")
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -21,6 +21,7 @@ import (
 	"postern.dev/postern/api"
 	"postern.dev/postern/client"
 	"postern.dev/postern/internal/httpapi"
+	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/verify"
 )
 
@@ -46,6 +47,29 @@ func TestNotReadyWithoutItsDatabase(t *testing.T) {
 		}
 		if status, h := w.health("/healthz"); status != http.StatusOK || h.Status != "ok" {
 			t.Errorf("healthz = %d %v", status, h)
+		}
+	})
+}
+
+// What a commit survives is told by health and metrics: a file's by itself, and a
+// single PostgreSQL server's as degraded, with the reasons.
+func TestDurabilityIsTold(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		if _, err := w.db.CheckDurability(t.Context(), store.StandbyNone); err != nil {
+			t.Fatal(err)
+		}
+		want, warnings, metric := "full", 0, 0.0
+		if w.db.Engine == store.Postgres {
+			want, warnings, metric = "degraded", len(w.db.Durability().Reasons), 1
+		}
+		for _, path := range []string{"/healthz", "/readyz"} {
+			if status, h := w.health(path); status != http.StatusOK || h.Durability != want || len(h.Warnings) != warnings {
+				t.Errorf("%s = %d %+v, want durability %s and %d warnings", path, status, h, want, warnings)
+			}
+		}
+		m, _ := w.scrape()
+		if got := m["postern_durability_degraded"].GetMetric()[0].GetGauge().GetValue(); got != metric {
+			t.Errorf("postern_durability_degraded = %v, want %v", got, metric)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/store"
 )
 
 // metrics are the figures of a server. Every label has a closed set of values:
@@ -71,13 +72,14 @@ var (
 	coveredDesc    = describe1("audit_covered_entries", "Entries of the audit log that signed checkpoints cover.")
 	auditSoundDesc = describe1("audit_sound", "1, or 0 where the audit log is known to be broken.")
 	checkedDesc    = describe1("audit_checked_timestamp_seconds", "When the whole audit log was checked last.")
+	degradedDesc   = describe1("durability_degraded", "1 where an acknowledged change might be lost with a server; health says why.")
 	buildDesc      = describe1("build_info", "The version that runs.", "version")
 )
 
 // Describe lists the figures.
 func (c *inner) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{decisionsDesc, keysDesc, bytesDesc, aliveDesc, leaseDesc, lagDesc, appliedDesc, offsetDesc,
-		tamperedDesc, alteredDesc, lostDesc, recordedDesc, writtenDesc, bufferedDesc, droppedDesc, spoolDesc, damagedDesc, lagTimeDesc, auditDesc, coveredDesc, auditSoundDesc, checkedDesc, buildDesc} {
+		tamperedDesc, alteredDesc, lostDesc, recordedDesc, writtenDesc, bufferedDesc, droppedDesc, spoolDesc, damagedDesc, lagTimeDesc, auditDesc, coveredDesc, auditSoundDesc, checkedDesc, degradedDesc, buildDesc} {
 		ch <- d
 	}
 }
@@ -106,6 +108,11 @@ func (c *inner) Collect(ch chan<- prometheus.Metric) {
 		count(decisionsDesc, float64(v.Decisions[r]), r.String())
 		count(droppedDesc, float64(a.Dropped[r]), r.String())
 	}
+	degraded := 0.0
+	if c.s.cfg.DB.Durability().Level == store.DurabilityDegraded {
+		degraded = 1
+	}
+	gauge(degradedDesc, degraded)
 	alive := 0.0
 	if v.Alive {
 		alive = 1

@@ -29,10 +29,11 @@ import (
 
 // Config is how a node shall be. Data is needed; the rest has good zero values.
 type Config struct {
-	Data       string // directory of the databases and the lock
-	Database   string // URL of a PostgreSQL server; empty: SQLite in Data
-	Pepper     string // the pepper itself; empty: it is read from PepperPath
-	PepperPath string // made where no database is there yet; empty: "pepper" in Data
+	Data       string        // directory of the databases and the lock
+	Database   string        // URL of a PostgreSQL server; empty: SQLite in Data
+	Standby    store.Standby // of that server; what isn't StandbyRequired is accepted as it is
+	Pepper     string        // the pepper itself; empty: it is read from PepperPath
+	PepperPath string        // made where no database is there yet; empty: "pepper" in Data
 	Brand      string
 
 	PublicURL    string // where people reach the console and the API
@@ -116,6 +117,9 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	if n.DB, err = store.OpenDB(ctx, n.target("postern.db"), n.Pepper, cfg.Log); err != nil {
+		return nil, err
+	}
+	if err := n.checkDurability(ctx); err != nil {
 		return nil, err
 	}
 	if err := n.forgetCrashed(ctx); err != nil {

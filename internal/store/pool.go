@@ -57,12 +57,13 @@ type PoolConfig struct {
 // Pool is an opened database: reads go to any connection, writes through one
 // transaction at a time on SQLite.
 type Pool struct {
-	Engine Engine
-	r, w   *sql.DB
-	conns  *pgxpool.Pool // what r and w are made of on PostgreSQL; closing those doesn't close it
-	broken atomic.Bool
-	closed chan struct{} // closed when Close begins, so that nobody keeps a connection meanwhile; nil on SQLite
-	once   sync.Once
+	Engine     Engine
+	r, w       *sql.DB
+	conns      *pgxpool.Pool // what r and w are made of on PostgreSQL; closing those doesn't close it
+	broken     atomic.Bool
+	durability atomic.Pointer[Durability]
+	closed     chan struct{} // closed when Close begins, so that nobody keeps a connection meanwhile; nil on SQLite
+	once       sync.Once
 }
 
 // Open opens a database, makes it where it isn't there (SQLite), and applies the

@@ -28,6 +28,7 @@ type ActivityQuery struct {
 	StatusClass int // 4 for 400 to 499
 	Reason      string
 	Allowed     *bool
+	WouldRefuse bool // only allowed calls that a narrowing which was being tried would have refused
 	Door        string
 	NotDoor     string // leaves out what came in here
 	IP          string
@@ -51,6 +52,9 @@ func (f *ActivityQuery) query() query {
 	q.number("statusClass", int64(f.StatusClass))
 	q.text("reason", f.Reason)
 	q.maybe("allowed", f.Allowed)
+	if f.WouldRefuse {
+		q.text("wouldRefuse", "true")
+	}
 	q.text("door", f.Door)
 	q.text("notDoor", f.NotDoor)
 	q.text("ip", f.IP)

@@ -78,6 +78,8 @@ type Facts struct {
 	Since   time.Time // from when on calls were looked at
 	Needs   []Need
 	Callers []Caller
+	// Moments are the exact times of the hours that needs have, as far as they are known.
+	Moments []Moment
 	// Partial says that there was more than could be looked at, so that nothing is said of what wasn't seen.
 	Partial bool
 	// LastUse is of the latest allowed call ever; zero where there was none.
@@ -164,6 +166,7 @@ func (r *Report) states(f *Facts, u *use) {
 	for i := range r.Scopes {
 		s := &r.Scopes[i]
 		s.Granted = later(f.Granted[s.Scope], f.Key.CreatedAt)
+		s.sharpen(f.Moments)
 		quiet := monthlyIdle
 		if !s.Monthly {
 			quiet = idleAfter

@@ -62,6 +62,31 @@ func called(name string, days ...int) Need {
 	return n
 }
 
+// The time of the latest need is exact where the call is known, also where the rules
+// count it for another scope than the one that let it through; a call of another hour tells nothing.
+func TestExactTimes(t *testing.T) {
+	w := smallWorld(t)
+	hour, at := t0.AddDate(0, 0, -1), t0.AddDate(0, 0, -1).Add(54*time.Minute)
+	for name, c := range map[string]struct {
+		moments     []Moment
+		first, last time.Time
+	}{
+		"by its name":      {[]Moment{{Scope: "deals.read", Op: Op{"crm", "other"}, First: at.Add(-time.Minute), Last: at}}, at.Add(-time.Minute), at},
+		"by its operation": {[]Moment{{Scope: "deals.write", Op: Op{"crm", "deals"}, First: hour, Last: at}}, hour, at},
+		"of another":       {[]Moment{{Scope: "deals.write", Op: Op{"crm", "makeDeal"}, First: at, Last: at}}, hour, hour},
+		"another hour":     {[]Moment{{Scope: "deals.read", First: at.Add(-time.Hour), Last: at.Add(time.Hour)}}, hour, hour},
+		"nothing known":    {nil, hour, hour},
+	} {
+		f := Facts{Key: postern.ServiceKey{CreatedAt: t0.AddDate(0, 0, -60), Scopes: []postern.Scope{"deals.read", "deals.write"}}, Now: t0, Since: t0.AddDate(0, 0, -90),
+			Needs: []Need{called("deals", 1)}, Moments: c.moments}
+		r := Look(w, &f)
+		i := slices.IndexFunc(r.Scopes, func(u ScopeUse) bool { return u.Scope == "deals.read" })
+		if u := r.Scopes[i]; !u.First.Equal(c.first) || !u.Last.Equal(c.last) {
+			t.Errorf("%s: from %v to %v, want %v to %v", name, u.First, u.Last, c.first, c.last)
+		}
+	}
+}
+
 func TestScopesInUse(t *testing.T) {
 	w := smallWorld(t)
 	for name, c := range map[string]struct {

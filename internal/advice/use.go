@@ -30,6 +30,39 @@ type Need struct {
 	Days  []time.Time // on which it was called, as far as that is known
 }
 
+// Moment is when a scope let calls through first and last, to the microsecond:
+// needs are known by the hour.
+type Moment struct {
+	Scope postern.Scope
+	Op    // of the latest call
+	First time.Time
+	Last  time.Time
+}
+
+// sharpen puts the exact times in the place of the hours that hold them. Where the
+// rules count calls for another scope than the one that let them through, the
+// operation tells that it was the same call.
+func (s *ScopeUse) sharpen(known []Moment) {
+	first, last := s.First, s.Last
+	if last.IsZero() {
+		return
+	}
+	for i := range known {
+		m := &known[i]
+		if same := m.Scope == s.Scope; same || m.Name != "" && slices.Contains(s.latest, m.Op) {
+			if within(m.Last, last) {
+				s.Last = later(s.Last, m.Last)
+			}
+			if same && within(m.First, first) {
+				s.First = m.First
+			}
+		}
+	}
+}
+
+// within reports whether a time is in the hour that begins at another.
+func within(t, hour time.Time) bool { return !t.Before(hour) && t.Sub(hour) < time.Hour }
+
 // State is what became of a scope in the window.
 type State string
 
@@ -57,6 +90,7 @@ type ScopeUse struct {
 	Idle    int  // days since it was last needed
 	Monthly bool // it is needed about once a month
 	Instead []postern.Scope
+	latest  []Op // the operations that needed it in the latest hour
 }
 
 // use is how the calls of a window are explained.
@@ -221,8 +255,11 @@ func (w *World) attribute(granted, target []postern.Scope, all []asks) []ScopeUs
 		if s.First.IsZero() || n.First.Before(s.First) {
 			s.First = n.First
 		}
-		if n.Last.After(s.Last) {
-			s.Last = n.Last
+		switch n.Last.Compare(s.Last) {
+		case 1:
+			s.Last, s.latest = n.Last, []Op{n.Op}
+		case 0:
+			s.latest = append(s.latest, n.Op)
 		}
 		s.Calls += n.Calls
 		s.Ops++

@@ -48,6 +48,7 @@ func (a *app) activityFilters(cmd *cobra.Command) {
 	f.String("reason", "", "only calls that were decided so: revoked, insufficient_scope, …")
 	f.Bool("allowed", false, "only calls that were allowed")
 	f.Bool("refused", false, "only calls that were refused")
+	f.Bool("would-refuse", false, "only allowed calls that a change which is being tried would refuse")
 	f.String("door", "", "only calls that came in here: gateway, verify, authorize, api")
 	f.Bool("own", false, "show calls to Postern's own API too")
 	f.String("ip", "", "only calls from this address")
@@ -110,7 +111,8 @@ func (c *call) follow(q client.ActivityQuery, names *keyNames) error {
 func (c *call) activityQuery() (q client.ActivityQuery, err error) {
 	q = client.ActivityQuery{Generation: int64(c.number("generation")), Upstream: c.str("upstream"), Operation: c.str("operation"),
 		Method: strings.ToUpper(c.str("method")), Reason: c.str("reason"), Door: c.str("door"), IP: c.str("ip"),
-		UserAgent: c.str("user-agent"), PathPrefix: c.str("path"), RequestID: c.str("request"), Scope: c.str("scope")}
+		UserAgent: c.str("user-agent"), PathPrefix: c.str("path"), RequestID: c.str("request"), Scope: c.str("scope"),
+		WouldRefuse: c.on("would-refuse")}
 	if q.Door == "" && !c.on("own") {
 		q.NotDoor = postern.DoorAPI
 	}

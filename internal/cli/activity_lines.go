@@ -24,19 +24,26 @@ func statusCell(a api.Call) screen.Cell {
 	return screen.Cell{Text: strconv.Itoa(a.Status), Tone: screen.Good}
 }
 
-// callEnd is what stands last: how long it took, or why it was refused.
+// callEnd is what stands last: how long it took, or why it was refused, or would be.
 func callEnd(a api.Call) screen.Cell {
-	if !a.Allowed {
-		text := a.Reason
-		if len(a.MissingScopes) > 0 {
-			text = "needs " + a.MissingScopes[0]
-			if n := len(a.MissingScopes); n > 1 {
-				text += " +" + strconv.Itoa(n-1)
-			}
-		}
-		return screen.Cell{Text: text, Tone: screen.Caution}
+	switch {
+	case !a.Allowed:
+		return screen.Cell{Text: whyRefused(a, a.Reason), Tone: screen.Caution}
+	case a.WouldRefuse != "":
+		return screen.Cell{Text: "would refuse: " + whyRefused(a, a.WouldRefuse), Tone: screen.Caution}
 	}
 	return screen.Cell{Text: duration(a.DurationMs), Tone: screen.Faint}
+}
+
+func whyRefused(a api.Call, reason string) string {
+	if len(a.MissingScopes) == 0 {
+		return reason
+	}
+	text := "needs " + a.MissingScopes[0]
+	if n := len(a.MissingScopes); n > 1 {
+		text += " +" + strconv.Itoa(n-1)
+	}
+	return text
 }
 
 func duration(ms float64) string {

@@ -69,15 +69,6 @@ func (c *Console) liveCalls(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if request := f.values.Get("request"); request != "" {
-		some := calls[:0]
-		for _, a := range calls {
-			if a.RequestID == request {
-				some = append(some, a)
-			}
-		}
-		calls = some
-	}
 	rows, err := v.callRows(v.r.Context(), keys, calls, f)
 	if err != nil {
 		return err
@@ -171,7 +162,7 @@ func (c *Console) exportCalls(kind string, slots chan struct{}) func(*visit) err
 		default:
 			return postern.Errorf(postern.CodeUnavailable, "Other downloads are running. Try again in a minute.")
 		}
-		q, request := f.query(v.by.AccountID), f.values.Get("request")
+		q := f.query(v.by.AccountID)
 		if q.Until.IsZero() {
 			q.Until = v.now // what comes while it runs doesn't belong to it
 		}
@@ -186,7 +177,7 @@ func (c *Console) exportCalls(kind string, slots chan struct{}) func(*visit) err
 		}
 		var after activity.Cursor
 		for n := 0; ; {
-			calls, next, err := c.findCalls(out.ctx, q, request, after, 200)
+			calls, next, err := c.findCalls(out.ctx, q, after, 200)
 			if err != nil {
 				return out.broken(err)
 			}
@@ -216,7 +207,7 @@ func (c *Console) exportCalls(kind string, slots chan struct{}) func(*visit) err
 	}
 }
 
-var callColumns = []string{"time", "key", "key_id", "secret", "member_id", "method", "path", "api", "operation", "status", "answer", "reason", "missing_scopes",
+var callColumns = []string{"time", "key", "key_id", "secret", "member_id", "method", "path", "api", "operation", "status", "answer", "reason", "would_refuse", "missing_scopes", "used_scopes",
 	"address", "client", "door", "duration_ms", "bytes_in", "bytes_out", "request"}
 
 func callCells(a *postern.Activity, name string) []string {
@@ -226,17 +217,20 @@ func callCells(a *postern.Activity, name string) []string {
 	}
 	n := func(i int64) string { return strconv.FormatInt(i, 10) }
 	return []string{a.At.UTC().Format(time.RFC3339Nano), name, string(a.KeyID), n(a.Generation), string(a.MemberID), a.Method, a.Path, string(a.Upstream), a.Operation,
-		strconv.Itoa(a.Status), answer, a.Reason.String(), joined(a.Missing), a.IP, a.UserAgent, a.Door,
+		strconv.Itoa(a.Status), answer, a.Reason.String(), a.Would.String(), joined(a.Missing), joined(a.Used), a.IP, a.UserAgent, a.Door,
 		strconv.FormatFloat(float64(a.Duration)/float64(time.Millisecond), 'f', 3, 64), n(a.BytesIn), n(a.BytesOut), a.RequestID}
 }
 
 // callJSON is a call as the API gives it.
 func callJSON(a *postern.Activity) api.Call {
 	out := api.Call{At: a.At, KeyID: string(a.KeyID), Kind: a.Kind.String(), Generation: a.Generation, MemberID: string(a.MemberID), Upstream: string(a.Upstream),
-		Operation: a.Operation, Method: a.Method, Path: a.Path, Status: a.Status, Allowed: a.Allowed, Reason: a.Reason.String(), Door: a.Door,
+		Operation: a.Operation, Method: a.Method, Path: a.Path, Status: a.Status, Allowed: a.Allowed, Reason: a.Reason.String(), WouldRefuse: a.Would.String(), Door: a.Door,
 		DurationMs: float64(a.Duration) / float64(time.Millisecond), BytesIn: a.BytesIn, BytesOut: a.BytesOut, IP: a.IP, UserAgent: a.UserAgent, RequestID: a.RequestID}
 	for _, s := range a.Missing {
 		out.MissingScopes = append(out.MissingScopes, string(s))
+	}
+	for _, s := range a.Used {
+		out.UsedScopes = append(out.UsedScopes, string(s))
 	}
 	return out
 }

@@ -14,6 +14,7 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/keyring"
 )
 
 func activityViews(c func() Common) map[string][]view {
@@ -28,8 +29,8 @@ func activityViews(c func() Common) map[string][]view {
 		"activity": {&callsView{}, &callsView{Common: c(), Filter: f, Periods: []tab{{"Last hour", "/activity", "", true}}, Reasons: []option{{"a", polyglot, false}}, Answers: callAnswers, Methods: callAnswers, Keys: []*postern.ServiceKey{key},
 			Chart: bars, Rows: []callRow{row}, Words: "1 call", Newest: "/activity", Older: "/activity", Reached: t0, Live: "/activity/live", CSV: "/activity.csv", JSONL: "/activity.jsonl", Lost: 3, Horizon: true},
 			&callsView{Common: c(), Filter: f, Widest: "the path", Drop: "/activity"}, &callsView{Common: c(), Filter: f, Older: "/activity", Reached: t0}, &callsView{Common: c(), Filter: f, Newest: "/activity"}},
-		"call": {&callView{}, &callView{Common: c(), Row: row, Key: key, Heading: polyglot, Why: polyglot, Kind: "bad", Fixes: []action{{polyglot, "/keys", "", true}}, Scopes: []string{polyglot}, Secret: "9f3K", Older: true, Doing: polyglot,
-			Missing: []string{polyglot}, Back: "/activity", Next: "/activity/1-1", Same: "/activity", Door: "Gateway"}},
+		"call": {&callView{}, &callView{Common: c(), Row: row, Key: key, Heading: polyglot, Why: polyglot, Kind: "bad", Fixes: []action{{polyglot, "/keys", "", true}}, Scopes: []saidScope{{polyglot, polyglot}, {"", polyglot}}, Secret: "9f3K", Older: true, Doing: polyglot,
+			Missing: []saidScope{{polyglot, polyglot}}, Would: true, Back: "/activity", Next: "/activity/1-1", Same: "/activity", Door: "Gateway"}},
 	}
 }
 
@@ -75,22 +76,29 @@ func TestEachFilterOfActivity(t *testing.T) {
 		w.call(other, at, func(e *postern.Event) {
 			e.Status, e.Decision.Allowed, e.Decision.Reason, e.Missing = 403, false, postern.ReasonInsufficientScope, "deals.write"
 		})
+		w.call(other, at, func(e *postern.Event) {
+			e.Path, e.Decision.Used, e.Decision.Would, e.Missing = "/contacts", "contacts.read", postern.ReasonInsufficientScope, "contacts.read"
+		})
 		w.call(other, at.Add(-3*24*time.Hour), func(e *postern.Event) { e.UserAgent = "=cmd|calc" })
 		for _, c := range []struct {
 			query string
 			want  int
 		}{
-			{"key=brand-new&period=1h", 5},
-			{"key=" + string(other.ID) + "&period=1h", 5},
-			{"key=brand-new&period=7d", 6},
+			{"key=brand-new&period=1h", 6},
+			{"key=" + string(other.ID) + "&period=1h", 6},
+			{"key=brand-new&period=7d", 7},
 			{"key=brand-new&period=1h&answer=refused", 1},
-			{"key=brand-new&period=1h&answer=worked", 4},
+			{"key=brand-new&period=1h&answer=worked", 5},
 			{"key=brand-new&period=1h&answer=5xx", 1},
-			{"key=brand-new&period=1h&answer=2xx", 3},
+			{"key=brand-new&period=1h&answer=2xx", 4},
+			{"key=brand-new&period=1h&answer=would", 1},
+			{"key=brand-new&period=7d&scope=contacts.read", 1},
+			{"key=brand-new&period=7d&scope=deals.write", 1},
+			{"key=brand-new&period=7d&scope=deals", 0},
 			{"key=brand-new&period=7d&reason=insufficient_scope", 1},
 			{"key=brand-new&period=1h&method=POST", 1},
-			{"key=brand-new&period=1h&path=/contacts", 1},
-			{"key=brand-new&period=1h&operation=listDeals", 5},
+			{"key=brand-new&period=1h&path=/contacts", 2},
+			{"key=brand-new&period=1h&operation=listDeals", 6},
 			{"key=brand-new&period=1h&operation=other", 0},
 			{"key=brand-new&request=req_wanted", 1},
 			{"key=brand-new&ip=203.0.113.99", 0},
@@ -168,8 +176,24 @@ func TestRefusalsAreExplained(t *testing.T) {
 			b.get(links[0]).want(200, c.want...)
 		}
 		w.call(k, w.now(), nil)
-		links := b.get("/activity?answer=worked&key=" + id).calls()
+		links := b.get("/activity?answer=worked&key=" + id).not("would be refused:").calls()
 		b.get(links[0]).want(200, "the call was let through", "Secret ends in", "GET /deals", "Request number")
+		// What let a call through stands there as it was recorded, and what a change that is being tried would do.
+		w.call(k, w.now(), func(e *postern.Event) { e.Path, e.Decision.Used = "/used", "contacts.read deals.read" })
+		b.get(b.get("/activity?path=/used").calls()[0]).want(200, "Scopes used", "Contacts: read contacts.read, Deals: read deals.read")
+		w.call(k, w.now(), func(e *postern.Event) {
+			e.Path, e.Decision.Used, e.Decision.Would, e.Missing = "/would", "deals.read", postern.ReasonInsufficientScope, "deals.read"
+		})
+		w.call(k, w.now(), func(e *postern.Event) {
+			e.Path, e.Decision.Used, e.Decision.Would, e.IP = "/elsewhere", "deals.read", postern.ReasonAddressNotAllowed, netip.MustParseAddr("203.0.113.5")
+		})
+		p := b.get("/activity?path=/would&answer=would").want(200, "Would be refused: Scope missing")
+		b.get(p.calls()[0]).want(200, "Worked, and would be refused", "would have refused it, because it needs Deals: read", "Scope it would lack").not("Look at what is being tried")
+		b.get(b.get("/activity?path=/elsewhere").calls()[0]).want(200, "because 203.0.113.5 is not among its addresses")
+		less := []postern.Scope{}
+		must(w.kr.NarrowKey(context.Background(), w.super, k.ID, keyring.Narrowing{Watch: true, Scopes: &less}))(t)
+		b.get(p.calls()[0]).want(200, "Look at what is being tried", "/keys/"+id+"/watch", "answer=would")
+		b.get("/keys/"+id+"?tab=activity&show=would").want(200, "Would be refused: Scope missing", "/elsewhere").not("/used")
 		b.get("/activity/zzz").want(404)
 		b.get("/activity/1-1").want(404, "kept for 30 days")
 	})

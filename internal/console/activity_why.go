@@ -2,7 +2,6 @@ package console
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 	"time"
 
@@ -70,11 +69,12 @@ type callView struct {
 	Why     string // in sentences
 	Kind    string // of the note
 	Fixes   []action
-	Scopes  []string // that permitted it, as people say them
-	Secret  string   // last four characters of the one that was used
-	Older   bool     // it was a secret that the key no longer has
-	Doing   string   // what the operation is for
-	Missing []string
+	Scopes  []saidScope // that let it through
+	Would   bool        // a change that is being tried would have refused it
+	Secret  string      // last four characters of the one that was used
+	Older   bool        // it was a secret that the key no longer has
+	Doing   string      // what the operation is for
+	Missing []saidScope
 	Back    string
 	Next    string // the call before it, of those that the filters let through
 	Same    string // calls of the same kind
@@ -117,14 +117,9 @@ func (c *Console) showCall(v *visit) error {
 	if op != nil {
 		view.Doing = op.Summary
 	}
-	for _, s := range a.Missing {
-		view.Missing = append(view.Missing, book.say(s))
-	}
-	if a.Allowed && op != nil && view.Key != nil {
-		view.Scopes = book.scopesUsed(op, view.Key.Scopes)
-	}
+	view.Scopes, view.Missing, view.Would = book.sayAll(a.Used), book.sayAll(a.Missing), a.Allowed && a.Would != postern.ReasonNone
 	view.explain(v, op)
-	older, _, err := c.findCalls(ctx, f.query(v.by.AccountID), f.values.Get("request"), at, 1)
+	older, _, err := c.findCalls(ctx, f.query(v.by.AccountID), at, 1)
 	if err != nil {
 		return v.noCalls(err)
 	}
@@ -132,8 +127,11 @@ func (c *Console) showCall(v *visit) error {
 		view.Next = f.with("/activity/" + activity.Cursor{At: postern.ToMicros(older[0].At), Seq: older[0].Seq}.String())
 	}
 	same := []string{"key", string(a.KeyID), "operation", a.Operation, "period", "30d"}
-	if !a.Allowed {
+	switch {
+	case !a.Allowed:
 		same = append(same, "reason", a.Reason.String())
+	case view.Would:
+		same = append(same, "answer", answerWould)
 	}
 	view.Same = link("/activity", same...)
 	return v.render("call", view)
@@ -161,17 +159,29 @@ func (b *scopeBook) operation(a *postern.Activity) *bookOp {
 	return nil
 }
 
-// scopesUsed are the held scopes by which an operation is permitted, as people say them.
-func (b *scopeBook) scopesUsed(op *bookOp, held []postern.Scope) (out []string) {
-	for _, way := range op.Ways {
-		if len(way) > 0 && !slices.ContainsFunc(way, func(s postern.Scope) bool { return !slices.Contains(held, s) }) {
-			for _, s := range way {
-				out = append(out, b.say(s))
-			}
-			return out
+// saidScope is a scope as people say it, where they can, and its name.
+type saidScope struct {
+	Words string
+	Name  postern.Scope
+}
+
+func (b *scopeBook) sayAll(scopes []postern.Scope) (out []saidScope) {
+	for _, s := range scopes {
+		said := saidScope{b.say(s), s}
+		if said.Words == string(s) { // no connected API has it
+			said.Words = ""
 		}
+		out = append(out, said)
 	}
-	return nil
+	return out
+}
+
+func saidList(said []saidScope) string {
+	words := make([]string, len(said))
+	for i, s := range said {
+		words[i] = cmp.Or(s.Words, string(s.Name))
+	}
+	return list(words)
 }
 
 // explain says in words why a call was answered as it was, and what would change that.
@@ -196,10 +206,13 @@ func (view *callView) explain(v *visit, op *bookOp) {
 	switch a.Reason {
 	case postern.ReasonAllowed, postern.ReasonPublic:
 		view.worked(a)
+		if view.Would {
+			view.would(v, a, name)
+		}
 	case postern.ReasonInsufficientScope:
 		what := "a scope"
 		if len(view.Missing) > 0 {
-			what = list(view.Missing)
+			what = saidList(view.Missing)
 		}
 		view.Why = a.Method + " " + a.Path + " needs " + what + ", which " + inName(name) + " does not have. The secret itself is fine."
 		if k != nil && op != nil && op.opens(k.Scopes) {
@@ -305,6 +318,22 @@ func (view *callView) worked(a *postern.Activity) {
 	case a.Status >= 400:
 		view.Kind, view.Heading = "warn", "Let through, and the API refused it"
 		view.Why = "The key may do this. The API behind did not accept the request; its answer, which the tool has, says why."
+	}
+}
+
+// would explains a call that worked, and that a change which was being tried would have refused.
+func (view *callView) would(v *visit, a *postern.Activity, name string) {
+	view.Kind, view.Heading = "warn", "Worked, and would be refused"
+	why := ": " + strings.ToLower(reasonWords(a.Would)[:1]) + reasonWords(a.Would)[1:]
+	switch {
+	case len(view.Missing) > 0:
+		why = ", because it needs " + saidList(view.Missing)
+	case a.Would == postern.ReasonAddressNotAllowed && a.IP != "":
+		why = ", because " + a.IP + " is not among its addresses"
+	}
+	view.Why = "The call was let through. The narrower version that was being tried on " + inName(name) + " would have refused it" + why + "."
+	if view.Key != nil && view.Key.Watch != nil && v.c.known["GET /keys/{id}/watch"] {
+		view.Fixes = append(view.Fixes, action{Words: "Look at what is being tried", Link: "/keys/" + string(view.Key.ID) + "/watch", Primary: true})
 	}
 }
 

@@ -139,6 +139,7 @@ type keyView struct {
 	Secrets  []secretRow
 	Connect  connectPart
 	Refused  bool // the activity tab shows only what was refused
+	Would    bool // or what a change that is being tried would refuse
 	Rate     string
 	Trips    []tripRow // tripwires that were touched lately
 	Starts   bool      // it starts in the future
@@ -200,7 +201,7 @@ func (c *Console) showKey(v *visit) error {
 	case "":
 		err = c.overview(v, s, view)
 	case "activity":
-		err = c.keyCalls(v, s, view)
+		err = c.keyCalls(v, view)
 	case "scopes":
 		if view.Undo, err = c.undoable(v, &h.K); err == nil {
 			view.Access, err = c.access(v, s, &h.K)
@@ -275,7 +276,7 @@ func (c *Console) overview(v *visit, s *keySnap, view *keyView) error {
 		if err != nil {
 			return err
 		}
-		view.Latest = rowsOfCalls(s, k, calls)
+		view.Latest = rowsOfCalls(calls)
 		places, err := c.callersOf(v, k, 0)
 		if err != nil {
 			return err

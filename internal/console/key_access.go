@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/activity"
 	"postern.dev/postern/internal/advice"
 	"postern.dev/postern/internal/keyring"
 )
@@ -15,6 +16,7 @@ import (
 type accessCard struct {
 	Rows    []scopeRow
 	Unused  []scopeRow // that could be removed
+	Lacked  []scopeRow // that calls needed, and the key doesn't have
 	Watched int        // days
 	Wait    bool       // too few of them
 	Soon    bool       // the key ends within 30 days, a good time to look
@@ -35,6 +37,7 @@ type scopeRow struct {
 	Kind      string
 	State     string // In use, Idle 40 days, Never used, New
 	Last      time.Time
+	Use       activity.ScopeUse // the latest call that it let through; of a lacked one, that needed it
 	Granted   time.Time
 	Instead   []postern.Scope // narrower ones that would do
 }
@@ -82,6 +85,10 @@ func (c *Console) access(v *visit, s *keySnap, k *postern.ServiceKey) (*accessCa
 	if err != nil {
 		return nil, err
 	}
+	uses, err := c.cfg.Activity.ScopeUses(v.r.Context(), v.by.AccountID, k.ID)
+	if err != nil {
+		return nil, err
+	}
 	card := &accessCard{Watched: rep.Days, Wait: rep.Wait, Score: rep.Score(), Advice: len(rep.Findings)}
 	card.Soon = !k.ExpiresAt.IsZero() && k.ExpiresAt.After(v.now) && k.ExpiresAt.Sub(v.now) <= 30*24*time.Hour
 	gone := removable(rep)
@@ -89,9 +96,8 @@ func (c *Console) access(v *visit, s *keySnap, k *postern.ServiceKey) (*accessCa
 		u := &rep.Scopes[i]
 		r := scopeRow{Name: u.Scope, Granted: u.Granted, Last: u.Last, Instead: u.Instead}
 		r.describe(s)
-		// Hours are kept, minutes are not: the key's latest call is known exactly.
-		if use := s.uses[k.ID]; !r.Last.IsZero() && use.LastAt.Sub(r.Last) < time.Hour && use.LastAt.After(r.Last) {
-			r.Last = use.LastAt
+		if i := slices.IndexFunc(uses, func(x activity.ScopeUse) bool { return x.Allowed && x.Scope == u.Scope }); i >= 0 {
+			r.Use, r.Last = uses[i], uses[i].LastAt
 		}
 		r.Kind, r.State = stateOf(u)
 		if slices.Contains(gone, u.Scope) {
@@ -99,7 +105,21 @@ func (c *Console) access(v *visit, s *keySnap, k *postern.ServiceKey) (*accessCa
 		}
 		card.Rows = append(card.Rows, r)
 	}
+	card.lacked(s, k, uses, v.now)
 	return card, nil
+}
+
+// lacked lists the scopes for want of which calls were refused lately, the latest first.
+func (card *accessCard) lacked(s *keySnap, k *postern.ServiceKey, uses []activity.ScopeUse, now time.Time) {
+	for _, u := range uses {
+		if u.Allowed || slices.Contains(k.Scopes, u.Scope) || now.Sub(u.LastAt) > callersSince {
+			continue
+		}
+		r := scopeRow{Name: u.Scope, Last: u.LastAt, Use: u}
+		r.describe(s)
+		card.Lacked = append(card.Lacked, r)
+	}
+	slices.SortStableFunc(card.Lacked, func(a, b scopeRow) int { return b.Last.Compare(a.Last) })
 }
 
 // removable are the scopes that no call needed.

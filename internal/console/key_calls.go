@@ -2,7 +2,6 @@ package console
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -145,7 +144,7 @@ type keyCall struct {
 	Gen    int64
 }
 
-func rowsOfCalls(s *keySnap, k *postern.ServiceKey, calls []postern.Activity) []keyCall {
+func rowsOfCalls(calls []postern.Activity) []keyCall {
 	out := make([]keyCall, len(calls))
 	for i := range calls {
 		a := &calls[i]
@@ -153,32 +152,25 @@ func rowsOfCalls(s *keySnap, k *postern.ServiceKey, calls []postern.Activity) []
 		switch {
 		case !a.Allowed:
 			out[i].Why = reasonWords(a.Reason)
-			if len(a.Missing) > 0 {
-				out[i].Scope = string(a.Missing[0])
-			}
+			out[i].Scope = joined(a.Missing)
+		case a.Would != postern.ReasonNone:
+			out[i].Why, out[i].Scope = "Would be refused: "+reasonWords(a.Would), joined(a.Missing)
 		default:
-			out[i].Scope = string(s.opener(k, a.Upstream, a.Operation))
+			out[i].Scope = joined(a.Used)
 		}
 	}
 	return out
 }
 
-// opener is a scope of the key that opens an operation.
-func (s *keySnap) opener(k *postern.ServiceKey, up postern.UpstreamID, op string) postern.Scope {
-	for _, sc := range k.Scopes {
-		if i := s.scopes[sc]; i != nil && i.Upstream == up && slices.Contains(i.Opens, op) {
-			return sc
-		}
-	}
-	return ""
-}
-
 // keyCalls is the activity tab.
-func (c *Console) keyCalls(v *visit, s *keySnap, view *keyView) error {
+func (c *Console) keyCalls(v *visit, view *keyView) error {
 	f := activity.Filter{Account: v.by.AccountID, Key: view.K.ID}
-	if view.Refused = v.query("show") == "refused"; view.Refused {
+	switch v.query("show") {
+	case "refused":
 		no := false
-		f.Allowed = &no
+		view.Refused, f.Allowed = true, &no
+	case answerWould:
+		view.Would, f.Would = true, true
 	}
 	after, err := activity.ParseCursor(v.query("after"))
 	if err != nil {
@@ -188,7 +180,7 @@ func (c *Console) keyCalls(v *visit, s *keySnap, view *keyView) error {
 	if err != nil {
 		return err
 	}
-	view.Latest = rowsOfCalls(s, &view.K, calls)
+	view.Latest = rowsOfCalls(calls)
 	if !next.Zero() {
 		view.Older = link(view.Link(""), "tab", "activity", "show", v.query("show"), "after", next.String())
 	}

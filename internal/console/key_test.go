@@ -26,6 +26,7 @@ type use struct {
 	agent  string
 	op     string // listDeals unless set; "-" is none
 	status int    // 200 unless set; 403 is refused for want of a scope
+	scope  string // that let it through, as far as that matters
 	n      int
 }
 
@@ -57,7 +58,7 @@ func (w *world) used(k postern.ServiceKey, at time.Time, u use) {
 		d := &e.Decision
 		copy(d.Key[:], k.ID)
 		d.Known, d.Account, d.Kind, d.Gen, d.At, d.Operation = true, k.AccountID, postern.KindServiceKey, uint32(max(1, u.gen)), e.At, op
-		d.Allowed, d.Reason = true, postern.ReasonAllowed
+		d.Allowed, d.Reason, d.Used = true, postern.ReasonAllowed, u.scope
 		if u.status != 0 {
 			e.Status = u.status
 		}
@@ -220,6 +221,37 @@ func TestEditScopes(t *testing.T) {
 		if got := w.read(k.ID).Scopes; !slices.Equal(got, []postern.Scope{"contacts.read", "deals.read"}) {
 			t.Errorf("scopes = %v", got)
 		}
+	})
+}
+
+// Each scope says when it let a call through last, from where, with what and for what: to the
+// second, and not as of its hour's beginning. What calls lacked stands there as well.
+func TestScopesSayTheirLastUse(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		k := w.newKey("airbyte-orders", "deals.read", "contacts.read").Key
+		w.later(30*day + 54*time.Minute)
+		b, last := w.login(), w.now().Add(-time.Minute)
+		w.used(k, w.now().Add(-3*day), use{op: "listContacts", scope: "contacts.read", ip: "203.0.113.9", agent: "airbyte/1.0"})
+		w.used(k, last, use{scope: "deals.read"})
+		w.used(k, last, use{status: 403, ip: "203.0.113.77", agent: "intruder/2"})
+		w.flushed()
+		stamped := `datetime="` + last.Format(time.RFC3339) + `"`
+		p := b.get(at(k, "?tab=scopes")).want(200, stamped, "listDeals", "192.0.2.10", "python-requests/2.32", "listContacts", "203.0.113.9", "airbyte/1.0",
+			"Asked for, and not held", "deals.write", "203.0.113.77", "intruder/2", "scope=deals.write")
+		if strings.Contains(p.body, `datetime="`+last.Truncate(time.Hour).Format(time.RFC3339)+`"`) {
+			t.Error("a time is that of its hour")
+		}
+		b.get(at(k, "")).want(200, "Last used", stamped)
+		rep := must(w.console.advice.Key(t.Context(), w.super, k.ID))(t)
+		for _, s := range rep.Scopes {
+			if s.Scope == "deals.read" && !s.Last.Equal(last) {
+				t.Errorf("the advice says that deals.read was needed last at %v, want %v", s.Last, last)
+			}
+		}
+		// Who may not see calls is told nothing of them.
+		role := must(w.kr.CreateRole(t.Context(), w.super, keyring.RoleInput{Name: "Lister", Permissions: []postern.Permission{postern.PermKeysRead}}))(t)
+		nobody := w.login(w.member("kim@example.com", "Kim", role.ID))
+		nobody.get(at(k, "?tab=scopes")).want(200, "deals.read").not("203.0.113.9", "203.0.113.77", "Asked for")
 	})
 }
 

@@ -23,8 +23,9 @@ func keyPageViews(c func() Common) map[string][]view {
 			Conflict: &keyConflict{Who: polyglot, At: t0, Did: polyglot}}
 	}
 	none := func() keyHead { return keyHead{F: newForm()} }
-	row := scopeRow{Name: postern.Scope(polyglot), Words: polyglot, Group: polyglot, Write: true, Sensitive: true, Opens: []string{polyglot}, Kind: "warn", State: "Idle 40 days", Last: t0, Granted: t0}
-	card := &accessCard{Rows: []scopeRow{row, {Name: "x", Gone: true, Granted: t0}}, Unused: []scopeRow{row}, Watched: 90, Soon: true, Score: 75, Advice: 2}
+	row := scopeRow{Name: postern.Scope(polyglot), Words: polyglot, Group: polyglot, Write: true, Sensitive: true, Opens: []string{polyglot}, Kind: "warn", State: "Idle 40 days", Last: t0, Granted: t0,
+		Use: activity.ScopeUse{Scope: polyglot, LastAt: t0, IP: polyglot, UserAgent: polyglot, Operation: polyglot, Calls: 3}}
+	card := &accessCard{Rows: []scopeRow{row, {Name: "x", Gone: true, Granted: t0}}, Unused: []scopeRow{row}, Lacked: []scopeRow{row}, Watched: 90, Soon: true, Score: 75, Advice: 2}
 	callers := []callerRow{{Tool: polyglot, Agent: polyglot, IP: polyglot, Calls: 12345, Refused: 1, First: t0, Last: t0, New: true}, {Calls: 1}}
 	call := keyCall{At: t0, Clock: "09:00:00", Method: polyglot, Path: polyglot, Status: 403, Why: polyglot, Scope: polyglot, Took: "12 ms", IP: polyglot, Client: polyglot}
 	full := func(at string) *keyView {
@@ -33,7 +34,7 @@ func keyPageViews(c func() Common) map[string][]view {
 		return &keyView{keyHead: h, At: at, Tabs: tabs{"This key", []tab{{"Overview", "/keys/x", "3", true}}}, Age: "3 days old", AgeWarn: true, InDays: "in 3 days", From: "2 ranges", FromMore: polyglot, Rate: "3 calls in 1 second", Starts: true,
 			Calls:  &callsCard{Periods: []tab{{"30 days", "/keys/x", "", true}}, Name: "30 days", Each: "Day", Any: true, Stats: []stat{{"1", polyglot, true}}, Chart: chart{Label: polyglot, Names: []string{polyglot}, Kinds: []string{"b1"}, Bars: []bar{{polyglot, []int64{3}}}}},
 			Latest: []keyCall{call}, Callers: callers, More: 3, History: []historyRow{{At: t0, Words: polyglot, Who: polyglot, Detail: polyglot, Refused: true}}, Older: "/keys/x", Access: card,
-			Most: []rankRow{{polyglot, polyglot, 3, 100}}, Undo: &undoNote{[]string{polyglot}, t0, polyglot, false}, Secrets: []secretRow{{Gen: 1, Last4: "abcd", Name: polyglot, Kind: "ok", State: polyglot, MadeAt: t0, Age: "3 days", By: polyglot, Use: use}, {}}, Refused: true}
+			Most: []rankRow{{polyglot, polyglot, 3, 100}}, Undo: &undoNote{[]string{polyglot}, t0, polyglot, false}, Secrets: []secretRow{{Gen: 1, Last4: "abcd", Name: polyglot, Kind: "ok", State: polyglot, MadeAt: t0, Age: "3 days", By: polyglot, Use: use}, {}}, Refused: true, Would: true}
 	}
 	replay := &replayPart{Replay: &advice.Replay{Looked: 12, Fails: 3, Already: 1, Unjudged: 1, Others: 1}, Days: 7, More: 1,
 		Rows: []replayRow{{3, polyglot, polyglot, polyglot, polyglot, t0}}}

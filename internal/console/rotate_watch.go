@@ -136,7 +136,7 @@ func (c *Console) watch(v *visit, h keyHead) (*watchView, error) {
 		if err != nil {
 			return nil, err
 		}
-		view.Calls = rowsOfCalls(&keySnap{}, k, calls)
+		view.Calls = rowsOfCalls(calls)
 		for i := range view.Calls {
 			view.Calls[i].Clock = callClock(view.Calls[i].At, v.now, v.zone)
 		}

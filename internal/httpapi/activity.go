@@ -29,6 +29,7 @@ type CallsFilter struct {
 	StatusClass int       `query:"statusClass" minimum:"1" maximum:"5" doc:"4 is 400 to 499."`
 	Reason      string    `query:"reason" maxLength:"40"`
 	Allowed     string    `query:"allowed" enum:"true,false"`
+	WouldRefuse bool      `query:"wouldRefuse" doc:"Only allowed calls that a narrowing which was being tried on the key would have refused."`
 	Door        string    `query:"door" maxLength:"20"`
 	NotDoor     string    `query:"notDoor" maxLength:"20" doc:"Leaves out what came in here: api leaves out calls to this API itself."`
 	IP          string    `query:"ip" maxLength:"64"`
@@ -127,7 +128,7 @@ func (in *listActivityInput) wait() (time.Duration, error) {
 
 func (in *CallsFilter) filter(a postern.AccountID) (activity.Filter, error) {
 	f := activity.Filter{Account: a, Key: postern.KeyID(in.Key), Generation: in.Generation, Upstream: postern.UpstreamID(in.Upstream),
-		Operation: in.Operation, Method: in.Method, Status: in.Status, StatusClass: in.StatusClass, Door: in.Door, NotDoor: in.NotDoor, IP: in.IP,
+		Operation: in.Operation, Method: in.Method, Status: in.Status, StatusClass: in.StatusClass, Would: in.WouldRefuse, Door: in.Door, NotDoor: in.NotDoor, IP: in.IP,
 		UserAgent: in.UserAgent, PathPrefix: in.PathPrefix, RequestID: in.RequestID, Scope: postern.Scope(in.Scope), Since: in.Since.UTC(), Until: in.Until.UTC()}
 	if in.Since.IsZero() {
 		f.Since = time.Time{}

@@ -137,6 +137,9 @@ func (in *CallsFilter) query() url.Values {
 			q.Set(name, v)
 		}
 	}
+	if in.WouldRefuse {
+		q.Set("wouldRefuse", "true")
+	}
 	for name, n := range map[string]int64{"generation": in.Generation, "status": int64(in.Status), "statusClass": int64(in.StatusClass)} {
 		if n != 0 {
 			q.Set(name, strconv.FormatInt(n, 10))

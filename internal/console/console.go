@@ -36,7 +36,10 @@ type Config struct {
 	PublicURL  string // where people reach the console; with https its cookies are Secure
 	GatewayURL string // where integrations reach the gateway, for snippets; may be empty
 	Docs       string // where the documentation is, for a link; may be empty
-	Version    string
+	// LegacyHeader and LegacyQuery are where imported credentials are accepted besides as bearers.
+	LegacyHeader string
+	LegacyQuery  []string
+	Version      string
 	// Refresh is how old what the lists say of calls may be: 5 s unless set.
 	Refresh time.Duration
 	// Stopping is closed when the server begins to end: streams end too. May be nil.

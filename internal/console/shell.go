@@ -59,8 +59,8 @@ func (v *visit) dress(c *Common) {
 	s.Here = "/"
 	if v.r.Method == http.MethodGet {
 		s.Here = localPath(v.r.URL.RequestURI())
-		for _, values := range v.r.URL.Query() {
-			if slices.ContainsFunc(values, looksSecret) {
+		for name, values := range v.r.URL.Query() {
+			if slices.ContainsFunc(values, looksSecret) || name == "q" && slices.ContainsFunc(values, hasSecret) {
 				s.Here = localPath(v.r.URL.Path)
 			}
 		}

@@ -65,7 +65,7 @@ func (n *Node) openDoors() (err error) {
 		return err
 	}
 	d.admin, err = n.adminMux(api, web)
-	d.workers = map[string]func(context.Context) error{"gateway": d.proxy.Run, "upstreams": n.followUpstreams, "notifications": n.Notifier.Run, "audit": n.Auditor.Run, "legacy": n.learnLegacy, "durability": n.watchDurability}
+	d.workers = map[string]func(context.Context) error{"gateway": d.proxy.Run, "upstreams": n.followUpstreams, "notifications": n.Notifier.Run, "audit": n.Auditor.Run, "legacy": n.learnLegacy, "durability": n.watchDurability, "lead": n.elect}
 	n.openWatchers()
 	return err
 }
@@ -80,7 +80,7 @@ func (n *Node) openConsole() (*console.Console, error) {
 		return nil, err
 	}
 	return console.New(console.Config{Leaks: n.Leaks, Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Signin: n.Signin, Door: n.doors.door, Auditor: n.Auditor,
-		PublicURL: cfg.PublicURL, GatewayURL: cfg.GatewayURL, Docs: docsite.Path, Version: cfg.Version, Stopping: n.doors.stopping, Now: cfg.Now, Log: cfg.Log})
+		PublicURL: cfg.PublicURL, GatewayURL: cfg.GatewayURL, Docs: docsite.Path, LegacyHeader: cfg.LegacyHeader, LegacyQuery: cfg.LegacyQuery, Version: cfg.Version, Stopping: n.doors.stopping, Now: cfg.Now, Log: cfg.Log})
 }
 
 // apiPaths are where the management API answers; everything else is the console's.
@@ -153,7 +153,9 @@ func (n *Node) applied(changes []postern.Change) {
 	if n.doors.proxy == nil {
 		return
 	}
-	n.Notifier.Poke()
+	if n.leads() {
+		n.Notifier.Poke()
+	}
 	n.doors.identity.Applied(changes)
 	n.doors.proxy.Applied(changes)
 	if len(changes) == 0 || slices.ContainsFunc(changes, func(c postern.Change) bool { return c.Kind == postern.ChangeCatalog }) {

@@ -103,6 +103,8 @@ type LegacyFilter struct {
 	Kind   postern.Kind
 	Import string
 	Weak   bool
+	// Before, where set, asks for those that come before a cursor, nearest to it: the page before a page.
+	Before Cursor
 }
 
 // LegacyPage returns up to n of an account's imported credentials, newest first, from after the cursor.
@@ -115,6 +117,11 @@ func (q *queries) LegacyPage(ctx context.Context, a postern.AccountID, f LegacyF
 	where := []string{"l.account_id = $1"}
 	if after.ID != "" {
 		where = append(where, "(l.created_at, l.key_id) < ("+arg(after.At)+", "+arg(after.ID)+")")
+	}
+	order := "l.created_at desc, l.key_id desc"
+	if f.Before.ID != "" {
+		where = append(where, "(l.created_at, l.key_id) > ("+arg(f.Before.At)+", "+arg(f.Before.ID)+")")
+		order = "l.created_at, l.key_id"
 	}
 	if f.Name != "" {
 		p := arg("%" + escapeLike(strings.ToLower(f.Name)) + "%")
@@ -146,8 +153,12 @@ func (q *queries) LegacyPage(ctx context.Context, a postern.AccountID, f LegacyF
 		}
 	}
 	rows, err := q.db.QueryContext(ctx, "select "+legacyColumns+legacyFrom+"where "+strings.Join(where, " and ")+
-		" order by l.created_at desc, l.key_id desc limit "+arg(n), args...)
-	return collect(rows, err, scanLegacy)
+		" order by "+order+" limit "+arg(n), args...)
+	out, err := collect(rows, err, scanLegacy)
+	if f.Before.ID != "" {
+		slices.Reverse(out)
+	}
+	return out, err
 }
 
 // LegacyCounts are how many imported credentials an account has, and of those

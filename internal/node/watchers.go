@@ -17,14 +17,15 @@ type watchers struct {
 	migration *workbench.Watcher
 }
 
-// openWatchers makes them; the rooms are open.
+// openWatchers makes them; the rooms are open. What is seen is judged by the node
+// that saw it; what comes with time is done by the one that leads.
 func (n *Node) openWatchers() {
 	cfg := n.Config
-	n.watchers.rotations = rotation.NewJob(rotation.Config{DB: n.DB, Activity: n.Activity, Keyring: n.Keyring, Told: n.Notifier.Poke, Now: cfg.Now, Log: cfg.Log})
+	n.watchers.rotations = rotation.NewJob(rotation.Config{DB: n.DB, Activity: n.Activity, Keyring: n.Keyring, Told: n.Notifier.Poke, Tell: n.tellCampaign, Now: cfg.Now, Log: cfg.Log})
 	n.watchers.tripwires = tripwire.New(tripwire.Config{DB: n.DB, Activity: n.Activity, Keyring: n.Keyring, Told: n.Notifier.Poke, Now: cfg.Now, Log: cfg.Log})
-	n.watchers.migration = workbench.NewWatcher(workbench.WatchConfig{DB: n.DB, Activity: n.Activity, Keyring: n.Keyring, Tell: n.tellMigration, Now: cfg.Now, Log: cfg.Log})
+	n.watchers.migration = workbench.NewWatcher(workbench.WatchConfig{DB: n.DB, Activity: n.Activity, Keyring: n.Keyring, Tell: n.tellMigration, Leads: n.leads, Now: cfg.Now, Log: cfg.Log})
 	n.doors.workers["migration"] = n.watchers.migration.Run
-	n.doors.workers["rotations"] = n.watchers.rotations.Run
+	n.doors.workers["rotations"] = n.whileLeading(n.watchers.rotations.Run)
 	n.doors.workers["tripwires"] = n.watchers.tripwires.Run
 }
 
@@ -43,4 +44,8 @@ func (n *Node) tellMigration(ctx context.Context, w workbench.News) error {
 		kind = notify.MigrationWaits
 	}
 	return n.Notifier.Migration(ctx, w.Account, w.Owner, kind, w.Dedupe, w.Subject, w.Words, w.Link)
+}
+
+func (n *Node) tellCampaign(ctx context.Context, w rotation.News) error {
+	return n.Notifier.RotateMany(ctx, w.Account, w.To, w.Dedupe, w.Subject, w.Words, w.Link)
 }

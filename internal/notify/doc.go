@@ -46,6 +46,7 @@ func Kinds() []Kind {
 		{KeyExpires, "A key ends soon", "On the days before its end that the security policy names."},
 		{RotationEnds, "An old secret is still used", "A day before it stops, with who uses it."},
 		{RotationAsks, "An old secret waits for your word", "It is held past its deadline, since something still uses it."},
+		{Campaign, "Keys are to be rotated by a date", "Of a rotation of many keys: when it starts, as its deadline comes, and what is overdue."},
 		{RotationOver, "An old secret ended by itself", "Nobody used it any more."},
 		{Tripwire, "A tripwire was touched", "An ended secret, two far networks at once, a canary, a burst of refusals."},
 		{SecretFound, "A secret was found", "In public code, or by somebody who reported it."},
@@ -72,7 +73,10 @@ type Config struct {
 	Mail Sender
 	// PublicURL is where the console is, for links in mails.
 	PublicURL string
-	Now       func() time.Time
+	// Leads, where set, says whether this node looks for what comes with time. What
+	// happens here it tells of, whoever leads.
+	Leads func() bool
+	Now   func() time.Time
 	Log       *slog.Logger
 }
 
@@ -130,8 +134,11 @@ func (n *Notifier) Run(ctx context.Context) error {
 func (n *Notifier) again(ctx context.Context, woken <-chan struct{}, moment time.Duration, work ...func(context.Context) error) {
 	t := time.NewTicker(every)
 	defer t.Stop()
-	for {
+	for happened := false; ; {
 		for _, do := range work {
+			if !happened && n.cfg.Leads != nil && !n.cfg.Leads() {
+				break
+			}
 			if err := do(ctx); err != nil && ctx.Err() == nil {
 				n.cfg.Log.WarnContext(ctx, "notifications are late", "err", err)
 			}
@@ -140,7 +147,9 @@ func (n *Notifier) again(ctx context.Context, woken <-chan struct{}, moment time
 		case <-ctx.Done():
 			return
 		case <-t.C:
+			happened = false
 		case <-woken:
+			happened = true
 			select {
 			case <-ctx.Done():
 				return

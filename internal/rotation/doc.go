@@ -7,4 +7,7 @@
 // people where somebody does and the deadline has come. One node of many does that
 // at a time. Decisions never wait for it: they go by the time in the credential's
 // row, which is the latest that a plan allows.
+//
+// A campaign is a rotation of many keys by a date: who looks after each is asked and
+// reminded, each rotates as ever, and the campaign tells how far they have come.
 package rotation

@@ -20,6 +20,8 @@ type Config struct {
 	Keyring  *keyring.Keyring
 	// Told is called when somebody should be told of something. May be nil.
 	Told func()
+	// Tell tells people of a campaign. May be nil.
+	Tell func(ctx context.Context, n News) error
 	Now  func() time.Time
 	Log  *slog.Logger
 }
@@ -31,6 +33,9 @@ type Job struct{ cfg Config }
 func NewJob(cfg Config) *Job {
 	if cfg.Told == nil {
 		cfg.Told = func() {}
+	}
+	if cfg.Tell == nil {
+		cfg.Tell = func(context.Context, News) error { return nil }
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -63,10 +68,15 @@ func (j *Job) Run(ctx context.Context) error {
 func (j *Job) IfDue(ctx context.Context) error {
 	now, due := j.cfg.Now(), false
 	// Where nothing is planned, nothing is written.
-	if plans, err := j.cfg.DB.Rotations(ctx, ""); err != nil || len(plans) == 0 {
+	plans, err := j.cfg.DB.Rotations(ctx, "")
+	if err != nil {
 		return err
 	}
-	_, err := j.cfg.DB.Write(ctx, func(tx *store.Tx) error {
+	open, err := j.cfg.DB.OpenCampaigns(ctx)
+	if err != nil || len(plans)+len(open) == 0 {
+		return err
+	}
+	_, err = j.cfg.DB.Write(ctx, func(tx *store.Tx) error {
 		text, err := tx.Setting(ctx, setting)
 		if err != nil {
 			return err
@@ -81,7 +91,7 @@ func (j *Job) IfDue(ctx context.Context) error {
 	if err != nil || !due {
 		return err
 	}
-	return j.Settle(ctx)
+	return errors.Join(j.campaigns(ctx, open), j.Settle(ctx))
 }
 
 // Settle looks at all pending rotations that have a plan, and does what is due.

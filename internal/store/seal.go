@@ -22,8 +22,13 @@ type sealedTable struct {
 }
 
 func newSealed(name string, keys int, columns string) *sealedTable {
-	return &sealedTable{name, keys, strings.Split(columns, " ")}
+	t := &sealedTable{name, keys, strings.Split(columns, " ")}
+	allSealed = append(allSealed, t)
+	return t
 }
+
+// allSealed are the tables that newSealed made.
+var allSealed []*sealedTable
 
 var (
 	accountsTable   = newSealed("accounts", 1, "id number name time_zone operator suspended_at daily_limit created_at revision")
@@ -44,7 +49,7 @@ var (
 // SealedTables names the tables whose rows are sealed.
 func SealedTables() (out []string) {
 	for _, t := range []*sealedTable{accountsTable, rolesTable, membersTable, singleUseTable, sessionsTable, passwordsTable,
-		totpsTable, passkeysTable, identitiesTable, upstreamsTable, catalogsTable, policiesTable, rotationsTable} {
+		totpsTable, passkeysTable, identitiesTable, upstreamsTable, catalogsTable, policiesTable, rotationsTable, campaignsTable, campaignKeysTable} {
 		out = append(out, t.name)
 	}
 	return out

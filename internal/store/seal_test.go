@@ -46,6 +46,8 @@ func newSealed(t *testing.T, db *store.DB) *sealed {
 			tx.InsertCatalog(ctx, &store.CatalogVersion{Upstream: "api", Title: "API", Body: `{"format":1,"title":"API"}`, LoadedBy: x.ann.ID, LoadedAt: t0}),
 			tx.PutPolicy(ctx, &postern.Policy{AccountID: x.a.ID, RequireExpiry: true, RemindExpiry: []int{7}, ChangedBy: x.ann.ID, ChangedAt: t0}),
 			tx.PutRotation(ctx, &postern.RotationPlan{Key: "k1", AccountID: x.a.ID, Generation: 1, Ends: postern.EndHold, BeganAt: t0, Deadline: t0, Latest: t0, Idle: time.Hour}),
+			tx.PutCampaign(ctx, &store.Campaign{ID: "cmp_1", AccountID: x.a.ID, Name: "By Friday", MadeBy: x.ann.ID, Deadline: t0.Add(time.Hour), CreatedAt: t0}),
+			tx.InsertCampaignKeys(ctx, []store.CampaignKey{{Campaign: "cmp_1", Key: "k1", AccountID: x.a.ID, Name: "nightly", Generation: 1}}),
 			tx.PutRecoveryCodes(ctx, x.ben.ID, []postern.SecretHash{x.hash}, t0),
 		} {
 			if err != nil {
@@ -121,6 +123,22 @@ func (x *sealed) sound(t *testing.T, db *store.DB, table string) (n int) {
 		check(err)
 		for _, p := range all {
 			count(!p.Altered)
+		}
+	case "campaigns", "campaign_keys":
+		for _, a := range []postern.AccountID{x.a.ID, x.b.ID} {
+			for _, id := range []string{"cmp_1", "cmp_1x"} {
+				if table == "campaigns" {
+					c, err := db.Campaign(ctx, a, id)
+					check(err)
+					count(err == nil && !c.Altered)
+					continue
+				}
+				keys, err := db.CampaignKeys(ctx, a, id)
+				check(err)
+				for _, k := range keys {
+					count(!k.Altered)
+				}
+			}
 		}
 	case "upstreams":
 		all, err := db.Upstreams(ctx)
@@ -216,7 +234,7 @@ var where = map[string]string{
 	"accounts": "name = 'C'", "roles": "id like 'rol_1%'", "members": "email like 'cat@%'", "single_use": "id like '%'", "sessions": "id like 'ses_1%'",
 	"passwords": "length >= 20", "totps": "last_step >= 7", "passkeys": "id like 'pk%'", "identities": "subject like 'ben%'",
 	"upstreams": "id like 'api%'", "catalogs": "upstream_id like 'api%'",
-	"policies": "revision > 0", "rotations": "generation > 0",
+	"policies": "revision > 0", "rotations": "generation > 0", "campaigns": "name like 'By%'", "campaign_keys": "key_id like 'k1%'",
 }
 
 // TestEveryEditOfASealedRowIsFound edits each column of each sealed table, as the

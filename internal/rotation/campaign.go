@@ -1,0 +1,148 @@
+package rotation
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"postern.dev/postern"
+	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/keyring"
+)
+
+// KeyState is how far a key of a campaign has come.
+type KeyState string
+
+// The states of a key.
+const (
+	KeyWaits    KeyState = "waiting"  // it has the secret that is to be replaced
+	KeyRotating KeyState = "rotating" // it has a new one, and the old one works still
+	KeyDone     KeyState = "done"     // the old one has ended
+	KeyOverdue  KeyState = "overdue"  // the old one works, and the deadline is over
+	KeyEnded    KeyState = "ended"    // the key itself has ended
+)
+
+// Left reports whether there is something to do still.
+func (s KeyState) Left() bool { return s == KeyWaits || s == KeyRotating || s == KeyOverdue }
+
+// CampaignKey is how a key of a campaign stands.
+type CampaignKey struct {
+	ID        postern.KeyID
+	Name      string
+	State     KeyState
+	Keepers   []postern.Member
+	Maker     bool // the one keeper is who made it
+	Rotating  bool // both secrets work
+	RotatedAt time.Time
+	RotatedBy postern.MemberID
+	OldEndsAt time.Time
+	Callers   []string // that still use the old secret
+	Still     int
+}
+
+// Campaign is how a rotation of many keys stands.
+type Campaign struct {
+	keyring.CampaignState
+	Keys   []CampaignKey // what is left to do first
+	Counts map[KeyState]int
+	Now    time.Time
+}
+
+// Left is how many keys are left to do.
+func (c *Campaign) Left() int {
+	return c.Counts[KeyWaits] + c.Counts[KeyRotating] + c.Counts[KeyOverdue]
+}
+
+// Standing works out how the keys of a campaign stand, but for who calls: pure.
+func Standing(s *keyring.CampaignState, now time.Time) *Campaign {
+	c := &Campaign{CampaignState: *s, Counts: map[KeyState]int{}, Now: now}
+	at := now
+	if !s.ClosedAt.IsZero() {
+		at = s.ClosedAt
+	}
+	for i := range s.Keys {
+		chosen := &s.Keys[i]
+		k := CampaignKey{ID: chosen.Key, Name: chosen.Name, State: KeyEnded}
+		for _, id := range s.Keepers[k.ID] {
+			k.Keepers = append(k.Keepers, s.Members[id])
+		}
+		if rec, ok := s.Records[k.ID]; ok {
+			k.Name = rec.Key.Name
+			k.Maker = len(k.Keepers) == 1 && k.Keepers[0].ID == rec.Key.MadeBy
+			k.stand(&rec.Key, chosen.Generation, at, s.Deadline)
+		}
+		c.Counts[k.State]++
+		c.Keys = append(c.Keys, k)
+	}
+	rank := map[KeyState]int{KeyOverdue: 0, KeyWaits: 1, KeyRotating: 2, KeyDone: 3, KeyEnded: 4}
+	slices.SortStableFunc(c.Keys, func(a, b CampaignKey) int { return cmp.Compare(rank[a.State], rank[b.State]) })
+	return c
+}
+
+// stand works out how far a key has come; generation is that of the secret that is to be replaced.
+func (k *CampaignKey) stand(key *postern.ServiceKey, generation int64, now, deadline time.Time) {
+	if key.Ended() || key.State(now) == postern.StateExpired {
+		return
+	}
+	k.State = KeyWaits
+	if key.Current.Generation > generation {
+		k.RotatedAt, k.RotatedBy = key.Current.MadeAt, key.Current.MadeBy
+		k.State = KeyDone
+		// A secret between the two would have ended the first when it came.
+		if key.Previous.Generation == generation {
+			k.OldEndsAt = key.Previous.EndsAt
+			if key.Rotating(now) {
+				k.State, k.Rotating = KeyRotating, true
+			}
+		}
+	}
+	if k.State != KeyDone && !now.Before(deadline) {
+		k.State = KeyOverdue
+	}
+}
+
+// Callers finds out who still uses the old secrets of a campaign's keys.
+func (c *Campaign) callers(ctx context.Context, log *activity.Log) error {
+	for i := range c.Keys {
+		k := &c.Keys[i]
+		if !k.Rotating {
+			continue
+		}
+		rec := c.Records[k.ID]
+		v, err := Of(ctx, log, &rec.Key, nil, c.Now)
+		if err != nil {
+			return err
+		}
+		k.Still = v.Still
+		for _, caller := range v.Callers {
+			if caller.State.Still() && len(k.Callers) < 3 {
+				k.Callers = append(k.Callers, callerName(&caller))
+			}
+		}
+	}
+	return nil
+}
+
+func callerName(c *Caller) string {
+	switch {
+	case c.UserAgent == "" && c.IP == "":
+		return "callers that are not told apart"
+	case c.UserAgent == "":
+		return c.IP
+	}
+	return c.UserAgent + " at " + c.IP
+}
+
+// CampaignOf reads how a campaign stands, with who still uses old secrets.
+func CampaignOf(ctx context.Context, kr *keyring.Keyring, log *activity.Log, by postern.Actor, id string, now time.Time) (*Campaign, error) {
+	s, err := kr.Campaign(ctx, by, id)
+	if err != nil {
+		return nil, err
+	}
+	c := Standing(s, now)
+	if err := kr.MayReadActivity(ctx, by); err != nil {
+		return c, nil // who calls is for those who may see calls
+	}
+	return c, c.callers(ctx, log)
+}

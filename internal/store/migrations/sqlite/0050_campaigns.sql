@@ -1,0 +1,34 @@
+-- +goose Up
+
+-- Rotations of many keys by a date.
+create table campaigns (
+  id text not null primary key,
+  account_id text not null references accounts (id),
+  name text not null,
+  words text not null,
+  chosen_by text not null,
+  made_by text not null,
+  deadline integer not null,
+  created_at integer not null,
+  closed_at integer not null,
+  closed_by text not null,
+  told integer not null,
+  revision integer not null,
+  mac blob not null,
+  mac_pepper integer not null
+) strict;
+create index campaigns_page on campaigns (account_id, created_at, id);
+create index campaigns_open on campaigns (closed_at, id);
+
+-- The keys of each, and the secret that is to be replaced.
+create table campaign_keys (
+  campaign_id text not null,
+  key_id text not null,
+  account_id text not null,
+  name text not null,
+  generation integer not null,
+  mac blob not null,
+  mac_pepper integer not null,
+  primary key (campaign_id, key_id)
+) strict;
+create index campaign_keys_key on campaign_keys (account_id, key_id);

@@ -61,12 +61,12 @@ var mayImport = []struct{ pkg, imports string }{
 const rooms = "internal/auditlog internal/auditor internal/store internal/catalog internal/verify internal/activity internal/keyring internal/advice internal/notify internal/rotation internal/leaks internal/oauth internal/webhook internal/workbench"
 
 // The ones that put the others together may import anything.
-var wires = []string{"cmd/postern", "bench", "bench/activity", "internal/node", "internal/demo", "internal/e2e", "internal/e2e/browser", "internal/e2e/model"}
+var wires = []string{"cmd/postern", "bench", "bench/activity", "bench/scale", "internal/node", "internal/demo", "internal/e2e", "internal/e2e/browser", "internal/e2e/failover", "internal/e2e/model"}
 
 // only says which packages alone may import something.
 var only = []struct{ what, by string }{
 	{module + "/internal/crm", "internal/node"},
-	{module + "/internal/node", "cmd/postern bench internal/demo"},
+	{module + "/internal/node", "cmd/postern bench bench/scale internal/demo"},
 	{"database/sql", "internal/store internal/store/storetest internal/activity internal/crm"},
 	{"google.golang.org/grpc", "internal/extauthz"},
 	{"github.com/danielgtaylor/huma/v2", "internal/httpapi"},

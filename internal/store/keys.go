@@ -200,14 +200,29 @@ func (tx *Tx) InsertKey(ctx context.Context, r *KeyRecord) error {
 	if err := tx.InsertCredential(ctx, &r.Row); err != nil {
 		return err
 	}
+	return nameTaken(tx.insertRows(ctx, "insert service key", insertKey, [][]any{keyValues(r)}), r.Key.Name)
+}
+
+// InsertKeys writes many new service keys and their credentials, which must be sealed.
+func (tx *Tx) InsertKeys(ctx context.Context, list []*KeyRecord) error {
+	rows, shown := make([][]any, len(list)), make([][]any, len(list))
+	for i, r := range list {
+		rows[i], shown[i] = credentialValues(&r.Row), keyValues(r)
+	}
+	if err := tx.insertRows(ctx, "insert credentials", insertCredential, rows); err != nil {
+		return err
+	}
+	return tx.insertRows(ctx, "insert service keys", insertKey, shown)
+}
+
+const insertKey = `insert into service_keys (key_id, account_id, name, description, team_id, ended_at, deleted_at, revoked_why,
+		current_made_at, current_made_by, previous_made_at, previous_made_by, flagged_at, flagged_why, made_by, created_at, updated_at, canary)`
+
+func keyValues(r *KeyRecord) []any {
 	r.spread()
 	k := &r.Key
-	_, err := tx.db.ExecContext(ctx, `insert into service_keys (key_id, account_id, name, description, team_id, ended_at, deleted_at, revoked_why,
-		current_made_at, current_made_by, previous_made_at, previous_made_by, flagged_at, flagged_why, made_by, created_at, updated_at, canary)
-		values ($1, $2, $3, $4, $5, 0, 0, '', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
-		k.ID, k.AccountID, k.Name, k.Description, k.TeamID, micros(k.Current.MadeAt), k.Current.MadeBy,
-		micros(k.Previous.MadeAt), k.Previous.MadeBy, micros(k.FlaggedAt), k.FlaggedWhy, k.MadeBy, micros(k.CreatedAt), micros(k.UpdatedAt), bit(k.Canary))
-	return nameTaken(err, k.Name)
+	return []any{k.ID, k.AccountID, k.Name, k.Description, k.TeamID, int64(0), int64(0), "", micros(k.Current.MadeAt), k.Current.MadeBy,
+		micros(k.Previous.MadeAt), k.Previous.MadeBy, micros(k.FlaggedAt), k.FlaggedWhy, k.MadeBy, micros(k.CreatedAt), micros(k.UpdatedAt), bit(k.Canary)}
 }
 
 // UpdateKey writes all that may change of a service key and its credential, which must be sealed.

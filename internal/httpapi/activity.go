@@ -93,10 +93,13 @@ var errStopping = errors.New("the server is stopping")
 // follow waits for activity, and no longer than the server runs: then the answer
 // is an empty page, from whose cursor the next server goes on.
 func (s *server) follow(ctx context.Context, f activity.Filter, at activity.Cursor, wait time.Duration) ([]postern.Activity, activity.Cursor, error) {
-	ctx, cancel := s.untilStopping(ctx)
+	waiting, cancel := s.untilStopping(ctx)
 	defer cancel()
-	calls, next, err := s.activity.Tail(ctx, f, at, wait)
-	if err != nil && context.Cause(ctx) == errStopping {
+	calls, next, err := s.activity.Tail(waiting, f, at, wait)
+	if err != nil && context.Cause(waiting) == errStopping {
+		if next.Zero() { // it ended before it knew where it stood: an answer without a cursor would lose calls
+			return s.activity.Tail(ctx, f, at, 0)
+		}
 		return nil, next, nil
 	}
 	return calls, next, err

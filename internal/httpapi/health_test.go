@@ -131,6 +131,12 @@ func TestStopping(t *testing.T) {
 	if status, h := w.health("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(strings.Join(h.Reasons, " "), "stopping") {
 		t.Errorf("readyz = %d %v", status, h)
 	}
+	// One that comes while it stops learns where it stands all the same.
+	late := w.send("GET", "/v1/activity?follow=true&wait=1m&key=0000000000000000", w.secret, "")
+	page = api.Calls{}
+	if err := json.Unmarshal(late.body, &page); err != nil || late.status != http.StatusOK || page.NextCursor == "" {
+		t.Errorf("a wait begun while stopping = %d %s", late.status, late.body)
+	}
 	// Whoever is served already is served to the end.
 	if a := w.send("GET", "/v1/members/me", w.secret, ""); a.status != http.StatusOK {
 		t.Errorf("a request while stopping = %d %s", a.status, a.body)

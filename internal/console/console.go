@@ -30,6 +30,8 @@ type Config struct {
 	Auditor  *auditor.Auditor
 	Door     *door.Door // tells who calls: address, request number
 
+	// Advice is the API's too, so that what bounds it counts both; nil: one of its own.
+	Advice *advice.Service
 	// Leaks takes in secrets that were found; nil: the page for finders isn't there.
 	Leaks *leaks.Intake
 
@@ -58,6 +60,9 @@ func (c *Config) fill() error {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Advice == nil {
+		c.Advice = advice.NewService(c.Keyring, c.Activity, c.Now)
+	}
 	if c.Refresh <= 0 {
 		c.Refresh = 5 * time.Second
 	}
@@ -80,6 +85,7 @@ type Console struct {
 	book      bookCache
 	covers    coverCache
 	streams   streams
+	uploads   uploads
 	known     map[string]bool // patterns that are served, so that nothing links to what isn't there
 	handler   http.Handler
 	mux       *http.ServeMux
@@ -92,7 +98,7 @@ func New(cfg Config) (*Console, error) {
 	if err := cfg.fill(); err != nil {
 		return nil, err
 	}
-	c := &Console{cfg: cfg, kr: cfg.Keyring, advice: advice.NewService(cfg.Keyring, cfg.Activity, cfg.Now), log: cfg.Log, known: map[string]bool{}}
+	c := &Console{cfg: cfg, kr: cfg.Keyring, advice: cfg.Advice, log: cfg.Log, known: map[string]bool{}}
 	c.migration = workbench.NewService(workbench.Config{DB: cfg.DB, Keyring: cfg.Keyring, Activity: cfg.Activity, Advice: c.advice, Now: cfg.Now})
 	var err error
 	if c.assets, err = loadAssets(); err != nil {

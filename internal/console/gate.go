@@ -145,6 +145,7 @@ func (c *Console) gate(rt route) http.Handler {
 			r.Body = http.MaxBytesReader(w, r.Body, limit)
 		}
 		if err := c.pass(v); err != nil {
+			v.drain()
 			v.fail(err)
 		}
 	})
@@ -179,6 +180,9 @@ func (v *visit) run() error {
 	}
 	if v.r.Method == http.MethodGet || v.r.Method == http.MethodHead || v.rt.Raw {
 		return v.rt.Serve(v)
+	}
+	if v.rt.Streams {
+		return v.runUpload()
 	}
 	// The visit's request is a copy, so the server doesn't remove what an upload left on disk.
 	defer func() {

@@ -56,6 +56,10 @@ func (v *visit) askWho() error {
 	if v.r.Method == http.MethodGet || v.r.Method == http.MethodHead {
 		return v.redirect(link("/signin", "next", v.r.URL.RequestURI()))
 	}
+	if v.rt.Streams { // a file isn't kept: its form is shown again
+		v.drain()
+		return v.redirect(link("/signin", "next", v.r.URL.Path))
+	}
 	if v.rt.Raw {
 		return postern.Errorf(postern.CodeUnauthenticated, "You are signed out. Sign in again.")
 	}
@@ -71,6 +75,10 @@ func (v *visit) askWho() error {
 func (v *visit) askAgain() error {
 	if v.r.Method == http.MethodGet || v.r.Method == http.MethodHead {
 		return v.redirect(link("/confirm", "next", v.r.URL.RequestURI()))
+	}
+	if v.rt.Streams {
+		v.drain()
+		return v.redirect(link("/confirm", "next", v.r.URL.Path))
 	}
 	if v.rt.Raw {
 		return postern.Errorf(postern.CodeForbidden, "Confirm who you are first. Open the page again.")

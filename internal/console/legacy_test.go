@@ -9,6 +9,7 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/keyring"
 	"postern.dev/postern/internal/workbench"
 )
 
@@ -26,6 +27,9 @@ func legacyViews(c func() Common) map[string][]view {
 		"legacy": {&legacyView{}, &legacyView{Common: c(), Filter: legacyFilter{Tab: "weak", Q: polyglot, Kind: "legacy_api_key", Import: "imp_1"}, Kinds: []option{{Value: "", Label: "Any kind"}}, Rows: []legacyRow{row, app}, All: 2, Live: 1, Next: t0, Secret: true},
 			&legacyView{Common: c(), All: 1, Filter: legacyFilter{Q: "x"}}},
 		"legacy-one": {&legacyOneView{}, one(row), one(app)},
+		"legacy-import": {&importView{}, &importView{Common: c(), F: newForm(), Job: "x", Most: importMost, Name: polyglot, Checked: "sealed", Others: 3, Refused: []keyring.LegacyResult{{Line: 2, Reason: polyglot}},
+			Report: &workbench.ImportReport{DryRun: true, Records: 9, Imported: 4, Duplicates: 1, Refused: 4, Weak: 1, APIKeys: 1, Translated: []workbench.Translated{{Name: polyglot, Scopes: []postern.Scope{"a"}, Lines: 2}}}},
+			&importView{Common: c(), F: newForm(), Report: &workbench.ImportReport{Imported: 3, Records: 3}, Stopped: polyglot}, &importView{Common: c(), F: newForm(), Report: &workbench.ImportReport{DryRun: true, Imported: 3, Records: 3}}},
 		"legacy-names": {&namesView{}, &namesView{Common: c(), F: newForm("name", polyglot), May: true, Rows: []workbench.Standing{{ScopeName: workbench.ScopeName{Name: polyglot, Scopes: []string{polyglot}}},
 			{ScopeName: workbench.ScopeName{Name: "hapikey", Builtin: true}, Everything: true}, {ScopeName: workbench.ScopeName{Name: "a"}, Now: []postern.Scope{"b"}}}}},
 		"legacy-end":     {&legacyOneView{}, one(row)},

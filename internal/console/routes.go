@@ -30,6 +30,9 @@ type route struct {
 	// Anew says that Serve only keeps what was typed: a form that is sent again, with other values after
 	// the browser's Back, is served again.
 	Anew bool
+	// Streams routes take a file that is read as it comes, and never held: v.file. The form's other fields
+	// stand before it. A page of the same address shows the form.
+	Streams bool
 	// MaxBody is how many bytes a request may bring: 1 MiB unless set.
 	MaxBody int64
 }
@@ -44,7 +47,7 @@ func (c *Console) routes() []route {
 		c.createRoutes(), c.connectRoutes(), c.waitingRoutes(),
 		c.signinRoutes(), c.joinRoutes(), c.confirmRoutes(),
 		c.meRoutes(), c.meKeysRoutes(),
-		c.homeRoutes(), c.adviceRoutes(), c.whatIfRoutes(), c.activityRoutes(), c.auditRoutes(), c.searchRoutes(), c.migrationRoutes(), c.legacyRoutes(), c.legacyNameRoutes(), c.leakRoutes(),
+		c.homeRoutes(), c.adviceRoutes(), c.whatIfRoutes(), c.activityRoutes(), c.auditRoutes(), c.searchRoutes(), c.migrationRoutes(), c.legacyRoutes(), c.legacyNameRoutes(), c.legacyImportRoutes(), c.uploadRoutes(), c.leakRoutes(),
 	} {
 		all = append(all, some...)
 	}

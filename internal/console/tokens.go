@@ -154,6 +154,7 @@ func (k *kept) Unwrap() http.ResponseWriter { return k.ResponseWriter }
 func (v *visit) answerOnce() error {
 	ans, first := v.c.answers.take(v.session.ID+" "+v.once, time.Now())
 	if !first {
+		v.drain()
 		select {
 		case <-ans.done:
 		case <-v.r.Context().Done():
@@ -184,6 +185,7 @@ func (v *visit) answerOnce() error {
 	v.w = k
 	err := v.rt.Serve(v)
 	if err != nil {
+		v.drain()
 		v.fail(err)
 	}
 	if !v.secret && k.status != 0 && k.status < 500 && !k.tooBig {

@@ -30,6 +30,7 @@ type visit struct {
 	// once names this sending of a form: the idempotency key for the keyring. Again is
 	// true where the same form was sent before and its answer, with a secret, isn't kept.
 	once   string
+	file   *upload // of a route that streams; nil where none was sent
 	again  bool
 	secret bool
 	flash  *flash

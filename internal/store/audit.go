@@ -36,6 +36,7 @@ func (tx *Tx) InsertAudit(ctx context.Context, e postern.AuditEntry) error {
 	if err != nil {
 		return err
 	}
+	tx.trace = &trace{row.Seq, row.Text}
 	hashes, err := tlog.StoredHashesForRecordHash(size-1, auditlog.LeafHash(body), tx.hashReader(ctx))
 	if err != nil {
 		return fmt.Errorf("store: audit tree: %w", err)

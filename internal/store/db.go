@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -21,7 +22,8 @@ var migrations embed.FS
 type DB struct {
 	*Pool
 	queries
-	hint chan struct{}
+	hint     chan struct{}
+	listener listener
 }
 
 // OpenDB opens the main records of a target (see PoolConfig). Rows that give
@@ -32,7 +34,14 @@ func OpenDB(ctx context.Context, target string, pepper *postern.Pepper, log *slo
 	if err != nil {
 		return nil, err
 	}
-	return &DB{Pool: p, queries: queries{p.r, p.Engine, &seals{pepper: pepper, log: log}}, hint: make(chan struct{}, 1)}, nil
+	return &DB{Pool: p, queries: queries{p.r, p.Engine, &seals{pepper: pepper, log: log}}, hint: make(chan struct{}, 1),
+		listener: listener{turn: make(chan struct{}, 1)}}, nil
+}
+
+// Close closes the database.
+func (d *DB) Close() error {
+	d.listener.close()
+	return d.Pool.Close()
 }
 
 // queries are the methods that a plain read and a transaction share.
@@ -49,29 +58,39 @@ type queries struct {
 // Tx is one transaction that changes something.
 type Tx struct {
 	queries
-	seq int64 // the last feed number that was taken; 0 if none
+	seq   int64  // the last feed number that was taken; 0 if none
+	trace *trace // the last audit entry that was made; nil if none
 }
 
 // FeedSeq is the last feed number that the transaction took, or 0.
 func (tx *Tx) FeedSeq() int64 { return tx.seq }
 
+// takePlace takes the one writer's place until the end of a transaction.
+const takePlace = "update heads set n = n + 1 where name = 'writer'"
+
 // Write runs fn in a transaction, one at a time, and gives the last feed number
-// that it took. On PostgreSQL it runs fn again where the server asks for that.
+// that it took. On PostgreSQL it runs fn again where the server asks for that or
+// the connection was lost. Where it was lost while the transaction was committed,
+// it finds out which it was, made or not, before it answers.
 func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) (seq int64, err error) {
-	err = d.Pool.Write(ctx, func(t *sql.Tx) error {
-		tx := &Tx{queries: queries{t, d.Engine, d.seals}}
-		if d.Engine == Postgres {
-			// One writer at a time, as on SQLite: what fn reads afresh stays so until the commit.
-			if _, err := t.ExecContext(ctx, "update heads set n = n + 1 where name = 'writer'"); err != nil {
-				return fmt.Errorf("store: take the writer's place: %w", err)
-			}
+	for try := 0; ; try++ {
+		var tx *Tx
+		tx, err = d.writeOnce(ctx, fn)
+		if tx != nil {
+			seq = tx.seq
 		}
-		if err := fn(tx); err != nil {
-			return err
+		if _, unknown := errors.AsType[commitLost](err); !unknown || try == 4 {
+			break
 		}
-		seq = tx.seq
-		return nil
-	})
+		made, unsettled := d.settle(ctx, tx.trace)
+		if unsettled != nil {
+			break
+		}
+		if made {
+			err = nil
+			break
+		}
+	}
 	if err == nil && seq > 0 {
 		select {
 		case d.hint <- struct{}{}:
@@ -79,6 +98,20 @@ func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) (seq int64, err e
 		}
 	}
 	return seq, err
+}
+
+func (d *DB) writeOnce(ctx context.Context, fn func(tx *Tx) error) (tx *Tx, err error) {
+	err = d.Pool.Write(ctx, func(t *sql.Tx) error {
+		tx = &Tx{queries: queries{t, d.Engine, d.seals}}
+		if d.Engine == Postgres {
+			// One writer at a time, as on SQLite: what fn reads afresh stays so until the commit.
+			if _, err := t.ExecContext(ctx, takePlace); err != nil {
+				return fmt.Errorf("store: take the writer's place: %w", err)
+			}
+		}
+		return fn(tx)
+	})
+	return tx, err
 }
 
 // one reads a single row, or gives postern.CodeNotFound.

@@ -3,12 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"io/fs"
 	"time"
-
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"postern.dev/postern"
 )
@@ -83,72 +80,21 @@ func (q *queries) now(ctx context.Context) (time.Time, error) {
 	return fromMicros(n), nil
 }
 
-// Lease is a node's right to decide without asking the database.
-type Lease struct {
-	Node      string
-	Started   time.Time
-	Until     time.Time // by the store's clock
-	Confirmed int64     // the feed number that the node says it has applied
-}
-
-// RenewLease writes that a node may decide until ttl from now, by the store's
-// clock, and gives that clock's time. It never makes a lease end earlier.
-//
-// An SQLite file that can't be written, because the disk is full or a sync failed,
-// gets no row and is renewed all the same: only the one process that holds its
-// directory decides by it, so nobody waits for that row. Changes are refused then,
-// and deciding goes on as long as the feed can be read.
-func (d *DB) RenewLease(ctx context.Context, node string, ttl time.Duration) (now time.Time, err error) {
-	err = d.Pool.Write(ctx, func(t *sql.Tx) error {
-		q := queries{t, d.Engine, d.seals}
-		if now, err = q.now(ctx); err != nil {
-			return err
-		}
-		// Nodes have new names at each start; the leases of those long gone matter to nobody.
-		if err := q.exec(ctx, "forget old leases", "delete from leases where until < $1", micros(now.Add(-time.Hour))); err != nil {
-			return err
-		}
-		return q.exec(ctx, "renew the lease", `
-			insert into leases (node, started_at, until, confirmed) values ($1, $2, $3, 0)
-			on conflict (node) do update set until = case when excluded.until > leases.until then excluded.until else leases.until end`,
-			node, micros(now), micros(now.Add(ttl)))
-	})
-	if d.Engine == SQLite && (errors.Is(err, postern.CodeStorageFull) || errors.Is(err, postern.CodeUnavailable)) {
-		return d.now(ctx)
-	}
-	return now, err
-}
-
 // ConfirmFeed writes that a node has applied the feed up to a number.
 func (d *DB) ConfirmFeed(ctx context.Context, node string, seq int64) error {
+	if d.Engine == Postgres {
+		// It need not survive a crash of the database: what is forgotten makes others
+		// wait, and no more. So it costs no write to the disk.
+		return d.Pool.Write(ctx, func(t *sql.Tx) error {
+			q := queries{t, d.Engine, d.seals}
+			return q.exec(ctx, "confirm the feed", `with fast as (select set_config('synchronous_commit', 'off', true))
+				update leases set confirmed = $2 from fast where node = $1 and confirmed < $2`, node, seq)
+		})
+	}
 	return d.Pool.Write(ctx, func(t *sql.Tx) error {
 		q := queries{t, d.Engine, d.seals}
 		return q.exec(ctx, "confirm the feed", "update leases set confirmed = $2 where node = $1 and confirmed < $2", node, seq)
 	})
-}
-
-// DropLease ends a node's lease when it leaves in order.
-func (d *DB) DropLease(ctx context.Context, node string) error {
-	return d.Pool.Write(ctx, func(t *sql.Tx) error {
-		q := queries{t, d.Engine, d.seals}
-		return q.exec(ctx, "drop the lease", "delete from leases where node = $1", node)
-	})
-}
-
-// Leases are all leases, those that ran out too, with the store's time.
-func (q *queries) Leases(ctx context.Context) ([]Lease, time.Time, error) {
-	now, err := q.now(ctx)
-	if err != nil {
-		return nil, now, err
-	}
-	rows, err := q.db.QueryContext(ctx, "select node, started_at, until, confirmed from leases order by node")
-	out, err := collect(rows, err, func(s scanner) (l Lease, err error) {
-		var started, until int64
-		err = s.Scan(&l.Node, &started, &until, &l.Confirmed)
-		l.Started, l.Until = fromMicros(started), fromMicros(until)
-		return l, err
-	})
-	return out, now, err
 }
 
 // FeedSeqOf is the number of the latest change of one thing, 0 if it never changed.
@@ -159,45 +105,4 @@ func (q *queries) FeedSeqOf(ctx context.Context, kind postern.ChangeKind, id str
 		return 0, fmt.Errorf("store: find a change: %w", err)
 	}
 	return n, nil
-}
-
-// Wait blocks until a change after a number may exist, or ctx ends. It is a
-// hint: changes of this process end it, and on PostgreSQL those of others too,
-// by LISTEN on a connection of its own.
-func (d *DB) Wait(ctx context.Context, after int64) error {
-	if d.Engine == SQLite {
-		select {
-		case <-d.hint:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	// Closing waits for every connection, so it ends this first.
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-d.closed:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	conn, err := d.w.Conn(ctx)
-	if err != nil {
-		return fmt.Errorf("store: listen: %w", err)
-	}
-	defer conn.Close()
-	if _, err := conn.ExecContext(ctx, "listen postern_feed"); err != nil {
-		return fmt.Errorf("store: listen: %w", err)
-	}
-	// What came between the caller's last look and LISTEN sent no notification here.
-	q := queries{conn, d.Engine, d.seals}
-	if head, _, err := q.FeedHead(ctx); err != nil || head > after {
-		return err
-	}
-	return conn.Raw(func(c any) error {
-		_, err := c.(*stdlib.Conn).Conn().WaitForNotification(ctx)
-		return err
-	})
 }

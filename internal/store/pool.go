@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -62,8 +61,6 @@ type Pool struct {
 	conns      *pgxpool.Pool // what r and w are made of on PostgreSQL; closing those doesn't close it
 	broken     atomic.Bool
 	durability atomic.Pointer[Durability]
-	closed     chan struct{} // closed when Close begins, so that nobody keeps a connection meanwhile; nil on SQLite
-	once       sync.Once
 }
 
 // Open opens a database, makes it where it isn't there (SQLite), and applies the
@@ -153,22 +150,10 @@ func syncDir(dir string) error {
 }
 
 func openPostgres(ctx context.Context, cfg PoolConfig) (*Pool, error) {
-	pc, err := pgxpool.ParseConfig(cfg.Target)
+	pc, assumed, err := connection(cfg.Target)
 	if err != nil {
-		return nil, fmt.Errorf("store: the database URL: %w", err)
+		return nil, err
 	}
-	set := func(k, v string) {
-		if _, ok := pc.ConnConfig.RuntimeParams[k]; !ok {
-			pc.ConnConfig.RuntimeParams[k] = v
-		}
-	}
-	set("statement_timeout", "15000")
-	set("lock_timeout", "5000")
-	set("idle_in_transaction_session_timeout", "30000")
-	set("timezone", "UTC")
-	set("application_name", "postern")
-	// Never decide from a replica: it may show commits in another order than the primary.
-	pc.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	if !strings.Contains(cfg.Target, "pool_max_conns") {
 		pc.MaxConns = int32(min(30, max(8, 4*runtime.NumCPU())))
 	}
@@ -180,12 +165,16 @@ func openPostgres(ctx context.Context, cfg PoolConfig) (*Pool, error) {
 		return nil, fmt.Errorf("store: open PostgreSQL: %w", err)
 	}
 	db := stdlib.OpenDBFromPool(pool)
-	if err := db.PingContext(ctx); err != nil {
+	err = reached(db.PingContext(ctx), assumed)
+	if err == nil {
+		err = checkVersion(ctx, db)
+	}
+	if err != nil {
 		db.Close()
 		pool.Close()
-		return nil, fmt.Errorf("store: reach PostgreSQL: %w", err)
+		return nil, err
 	}
-	return &Pool{Engine: Postgres, r: db, w: db, conns: pool, closed: make(chan struct{})}, nil
+	return &Pool{Engine: Postgres, r: db, w: db, conns: pool}, nil
 }
 
 func (p *Pool) migrate(ctx context.Context, cfg PoolConfig) error {
@@ -260,7 +249,6 @@ func (p *Pool) Close() error {
 		p.w.Exec("pragma optimize")
 		return errors.Join(p.r.Close(), p.w.Close())
 	}
-	p.once.Do(func() { close(p.closed) })
 	err := p.w.Close()
 	p.conns.Close()
 	return err
@@ -277,7 +265,8 @@ func (p *Pool) Ping(ctx context.Context) error {
 
 // Write runs fn in one transaction and commits it, or changes nothing. On
 // PostgreSQL it runs fn again, up to five times, where the server asks for that
-// (serialization failure, deadlock), so fn must have no effect outside tx.
+// (serialization failure, deadlock) or the connection is lost before the commit,
+// so fn must have no effect outside tx.
 // After an error that may mean lost writes it refuses to write until restart: a
 // later sync that succeeds would prove nothing.
 func (p *Pool) Write(ctx context.Context, fn func(tx *sql.Tx) error) error {
@@ -315,7 +304,7 @@ func (p *Pool) writeOnce(ctx context.Context, fn func(tx *sql.Tx) error) (err er
 	if err := fn(tx); err != nil {
 		return err
 	}
-	return tx.Commit()
+	return p.commit(tx)
 }
 
 func (p *Pool) note(err error) error {
@@ -330,15 +319,22 @@ func (p *Pool) note(err error) error {
 			p.broken.Store(true)
 		}
 	}
+	if _, unknown := errors.AsType[commitLost](err); p.Engine == Postgres && (unknown || lost(err)) {
+		return away(err)
+	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "53100" {
 		return &postern.Error{Code: postern.CodeStorageFull, Message: "The database's disk is full: nothing was changed. Free space and try again.", Err: err}
 	}
 	return err
 }
 
+// retryable reports whether a transaction that was undone can be done again.
 func retryable(err error) bool {
+	if _, unknown := errors.AsType[commitLost](err); unknown {
+		return false // it may not have been undone
+	}
 	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (e.Code == "40001" || e.Code == "40P01")
+	return ok && (e.Code == "40001" || e.Code == "40P01") || lost(err)
 }
 
 // IsUnique reports whether err is a violation of a unique constraint or index.
@@ -352,9 +348,9 @@ func IsUnique(err error) bool {
 
 // Empty reports whether a PostgreSQL database holds no records of Postern yet.
 func Empty(ctx context.Context, target string) (bool, error) {
-	pc, err := pgxpool.ParseConfig(target)
+	pc, assumed, err := connection(target)
 	if err != nil {
-		return false, fmt.Errorf("store: the database URL: %w", err)
+		return false, err
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {
@@ -363,7 +359,7 @@ func Empty(ctx context.Context, target string) (bool, error) {
 	defer pool.Close()
 	var there bool
 	if err := pool.QueryRow(ctx, "select to_regclass('settings') is not null and to_regclass('credentials') is not null").Scan(&there); err != nil {
-		return false, fmt.Errorf("store: reach PostgreSQL: %w", err)
+		return false, reached(err, assumed)
 	}
 	return !there, nil
 }

@@ -40,6 +40,8 @@ type Config struct {
 	// Target is the path of an SQLite file, or the URL of the PostgreSQL database that holds the records too.
 	Target string
 	Now    func() time.Time
+	// Leads, where set, says whether this process merges and removes what others wrote too.
+	Leads  func() bool
 	Logger *slog.Logger
 	// Brand is the first part of this server's secrets, which are cut out of paths and user agents.
 	Brand string

@@ -36,6 +36,9 @@ type Config struct {
 	Pepper *postern.Pepper
 	// Alarm, where given, tells people that the log is broken at an entry.
 	Alarm func(ctx context.Context, entry int64, why string) error
+	// Leads, where set, says whether this node signs and checks when it is time.
+	// The others take note of what it did.
+	Leads func() bool
 	Now   func() time.Time
 	Log   *slog.Logger
 }
@@ -229,6 +232,8 @@ func (a *Auditor) Step(ctx context.Context) error {
 	return errors.Join(a.signIfDue(ctx), a.checkIfDue(ctx))
 }
 
+func (a *Auditor) leads() bool { return a.cfg.Leads == nil || a.cfg.Leads() }
+
 func (a *Auditor) signIfDue(ctx context.Context) error {
 	head, err := a.db.AuditHead(ctx)
 	if err != nil {
@@ -243,6 +248,9 @@ func (a *Auditor) signIfDue(ctx context.Context) error {
 	now, retry := a.cfg.Now(), a.refusedAt.Add(signEvery)
 	refused := a.state.Refused != ""
 	a.mu.Unlock()
+	if !a.leads() {
+		return nil
+	}
 	if refused {
 		if now.Before(retry) {
 			return nil

@@ -55,7 +55,7 @@ func (a *Auditor) checkIfDue(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if now.Before(due) {
+	if now.Before(due) || !a.leads() {
 		if due.Equal(a.dueSeen) {
 			return nil
 		}

@@ -35,6 +35,7 @@ type Config struct {
 	Pepper     string        // the pepper itself; empty: it is read from PepperPath
 	PepperPath string        // made where no database is there yet; empty: "pepper" in Data
 	Brand      string
+	Name       string // of this node among others; empty: none but what it makes up
 
 	PublicURL    string // where people reach the console and the API
 	GatewayURL   string // where integrations reach the gateway
@@ -65,7 +66,8 @@ type Config struct {
 	SpoolMax     int64         // bytes of calls that may wait on disk for the database; 0: the default
 
 	Version string
-	Now     func() time.Time // tests set it; verification keeps to the system's clocks
+	Now     func() time.Time // tests set it; verification keeps to Clock
+	Clock   verify.Clock     // of verification; tests set it
 	Log     *slog.Logger
 }
 
@@ -86,6 +88,8 @@ type Node struct {
 	doors    doors
 	watchers watchers
 	legacy   legacy
+	lead     *leader
+	id       string // of this process in the table of leases
 	release  func()
 }
 
@@ -101,7 +105,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if cfg.Brand == "" {
 		cfg.Brand = postern.DefaultBrand
 	}
-	n := &Node{Config: cfg, legacy: newLegacy()}
+	n := &Node{Config: cfg, legacy: newLegacy(), lead: newLeader()}
 	defer func() {
 		if err != nil {
 			n.Close()
@@ -122,35 +126,17 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := n.checkDurability(ctx); err != nil {
 		return nil, err
 	}
-	if err := n.forgetCrashed(ctx); err != nil {
-		return nil, err
-	}
 	if err := checkPepper(ctx, n.DB, n.Pepper); err != nil {
 		return nil, err
 	}
+	if err := n.join(ctx); err != nil {
+		return nil, err
+	}
+	n.lead.set(n.DB.Engine == store.SQLite) // a file has one node, which leads from the start
 	if err := n.openRooms(ctx); err != nil {
 		return nil, err
 	}
 	return n, n.openDoors()
-}
-
-// forgetCrashed drops the leases of processes that crashed here. This one holds
-// the lock of the directory, and so none of them decides any more; without this,
-// every revocation would wait for them until their leases run out.
-func (n *Node) forgetCrashed(ctx context.Context) error {
-	if n.DB.Engine != store.SQLite {
-		return nil
-	}
-	leases, _, err := n.DB.Leases(ctx)
-	if err != nil {
-		return err
-	}
-	for _, l := range leases {
-		if err := n.DB.DropLease(ctx, l.Node); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // target is where a database is: a file in the data directory, or the one PostgreSQL server.
@@ -193,11 +179,11 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 	n.Activity, err = activity.Open(ctx, activity.Config{Target: n.target("activity.db"), Now: cfg.Now, Logger: cfg.Log, Brand: cfg.Brand,
 		Spool: filepath.Join(cfg.Data, "activity-spool"), SpoolMax: cfg.SpoolMax, KeepCalls: cfg.KeepActivity, KeepTotals: cfg.KeepTotals,
 		DayStart: func(a postern.AccountID, at postern.Micros) postern.Micros { return n.Verifier.DayStart(a, at) },
-		Seen:     n.seen})
+		Seen:     n.seen, Leads: n.leads})
 	if err != nil {
 		return err
 	}
-	n.Verifier, err = verify.New(verify.Config{Store: VerifyStore(n.DB, own), Pepper: n.Pepper, Brand: cfg.Brand, Shared: n.DB.Engine == store.Postgres,
+	n.Verifier, err = verify.New(verify.Config{Store: n.verifyStore(own), Node: n.id, Clock: cfg.Clock, Pepper: n.Pepper, Brand: cfg.Brand, Shared: n.DB.Engine == store.Postgres,
 		Lease: cfg.Lease, Burst: cfg.Burst, Sink: n.Activity, Applied: n.applied, Proved: n.legacy.onProved, Log: cfg.Log})
 	if err != nil {
 		return err
@@ -210,8 +196,8 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 				cfg.Log.WarnContext(ctx, "a change is not yet in force on this node", "seq", seq, "err", err)
 			}
 		}})
-	n.Notifier = notify.New(notify.Config{DB: n.DB, Activity: n.Activity, Mail: cfg.Mail, PublicURL: cfg.PublicURL, Now: cfg.Now, Log: cfg.Log})
-	n.Auditor, err = auditor.New(ctx, auditor.Config{DB: n.DB, Pepper: n.Pepper, Alarm: n.Notifier.AuditIsBroken, Now: cfg.Now, Log: cfg.Log})
+	n.Notifier = notify.New(notify.Config{DB: n.DB, Activity: n.Activity, Mail: cfg.Mail, Leads: n.leads, PublicURL: cfg.PublicURL, Now: cfg.Now, Log: cfg.Log})
+	n.Auditor, err = auditor.New(ctx, auditor.Config{DB: n.DB, Pepper: n.Pepper, Alarm: n.Notifier.AuditIsBroken, Leads: n.leads, Now: cfg.Now, Log: cfg.Log})
 	if err != nil {
 		return err
 	}

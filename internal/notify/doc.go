@@ -77,7 +77,7 @@ type Config struct {
 	// happens here it tells of, whoever leads.
 	Leads func() bool
 	Now   func() time.Time
-	Log       *slog.Logger
+	Log   *slog.Logger
 }
 
 // Notifier makes notifications and sends mails.

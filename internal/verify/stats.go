@@ -58,6 +58,14 @@ type Stats struct {
 // ClockAlarm reports whether this machine's clock is too far from the store's.
 func (s *Stats) ClockAlarm() bool { return s.Offset.Abs() > offsetAlarm }
 
+// Offset is by how much the store's clock is ahead of this machine's.
+func (v *Verifier) Offset() time.Duration {
+	if l := v.lease.Load(); l != nil {
+		return l.offset
+	}
+	return 0
+}
+
 // Stats gives the figures now.
 func (v *Verifier) Stats() Stats {
 	c := &v.counts

@@ -34,8 +34,10 @@ type WatchConfig struct {
 	Keyring  *keyring.Keyring
 	// Tell tells people. May be nil.
 	Tell func(ctx context.Context, n News) error
-	Now  func() time.Time
-	Log  *slog.Logger
+	// Leads, where set, says whether this node does what is done once in a cluster.
+	Leads func() bool
+	Now   func() time.Time
+	Log   *slog.Logger
 }
 
 // Watcher ends brownouts that break too much, names the callers that they met, ends
@@ -88,7 +90,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	defer t.Stop()
 	for {
 		err := w.Look(ctx)
-		if err == nil {
+		if err == nil && (w.cfg.Leads == nil || w.cfg.Leads()) {
 			err = w.Settle(ctx)
 		}
 		if err != nil && ctx.Err() == nil {

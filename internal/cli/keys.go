@@ -19,7 +19,7 @@ and a life. It is named here by its name or its id; the id is the third part of
 its secrets (pst_sk_ID_…).`)
 	cmd.AddCommand(a.keysCreate(), a.keysList(), a.keysShow(), a.keysRename(), a.keysEdit(), a.keysScopes(),
 		a.keysAdvice(), a.keysWhatIf(), a.keysNarrow(), a.keysWatch(), a.keysEnforce(), a.keysUndo(),
-		a.keysPause(), a.keysResume(), a.keysRotate(), a.keysRotation(), a.keysExtend(), a.keysFinish(), a.keysCancel(), a.keysRevoke(), a.keysDelete())
+		a.keysPause(), a.keysResume(), a.keysRotate(), a.keysRotateMany(), a.keysRotation(), a.keysExtend(), a.keysFinish(), a.keysCancel(), a.keysRevoke(), a.keysDelete())
 	return cmd
 }
 

@@ -21,7 +21,7 @@ func (w *world) everything() map[string]string {
 	w.t.Helper()
 	out := map[string]string{}
 	for _, path := range []string{"/v1/service-keys?limit=200", "/v1/service-keys?limit=200&state=ended", "/v1/members", "/v1/roles", "/v1/account",
-		"/v1/accounts", "/v1/upstreams", "/v1/upstreams/api/catalog/versions", "/v1/legacy-credentials?limit=200", "/v1/migration/scopes"} {
+		"/v1/accounts", "/v1/upstreams", "/v1/upstreams/api/catalog/versions", "/v1/legacy-credentials?limit=200", "/v1/migration/scopes", "/v1/campaigns"} {
 		a := w.send(http.MethodGet, path, w.secret, "")
 		if a.status != http.StatusOK {
 			w.t.Fatalf("%s = %d %s", path, a.status, a.body)

@@ -218,6 +218,7 @@ func TestEveryOperation(t *testing.T) {
 
 		migrates(t, w, step)
 		looksAfter(t, w, step)
+		rotatesMany(t, w, step)
 		step("activity", err2(c.Activity(ctx, client.ActivityQuery{Reason: "allowed", Since: time.Now().Add(-time.Hour)})), err2(c.Activity(ctx, client.ActivityQuery{Reason: "whim"})))
 		step("export", err2(exported(c, t, client.ActivityQuery{Reason: "allowed"})), err2(exported(c, t, client.ActivityQuery{Reason: "whim"})))
 		step("audit", err2(c.Audit(ctx, client.AuditQuery{Result: "ok", Since: time.Now().Add(-time.Hour)})), err2(c.Audit(ctx, client.AuditQuery{Paging: client.Paging{Cursor: "x"}})))

@@ -78,11 +78,13 @@ func TestForeignIDs(t *testing.T) {
 		old := w.imports(w.super, "their nightly job", oldToken)
 		item := must(w.super.ChoosePath(ctx, old.ID, api.ChoosePath{Path: "service_key", Why: "It is theirs."}))(t)
 		own := w.imports(intruder, "mine", oldKey)
+		camp := must(w.super.StartCampaign(ctx, api.NewCampaign{Name: "theirs by Friday", Deadline: time.Now().Add(48 * time.Hour), Choose: api.CampaignChoice{KeyIDs: []string{must(w.super.CreateServiceKey(ctx, api.NewServiceKey{Name: "to be rotated"}))(t).ID}}}))(t)
 		// By what stands before {id}: ids of the first account, each with one of nobody.
 		ids := map[string][][2]string{"service-keys": {{k.ID, string(postern.NewKeyID())}}, "members": {{kim.Member.ID, mem}}, "roles": {{role.ID, rol}},
 			"personal-keys": {{pak.ID, string(postern.NewKeyID())}}, "accounts": {{string(w.account), acc}},
 			"audit":              {{fmt.Sprintf("%016d", must(w.super.Audit(ctx, client.AuditQuery{}))(t).Items[0].Seq), fmt.Sprintf("%016d", 999_999)}},
-			"legacy-credentials": {{old.ID, string(postern.NewKeyID())}}, "migration": {{item.ID, postern.NewID("mig")}, {old.ID, string(postern.NewKeyID())}}}
+			"legacy-credentials": {{old.ID, string(postern.NewKeyID())}}, "migration": {{item.ID, postern.NewID("mig")}, {old.ID, string(postern.NewKeyID())}},
+			"campaigns": {{camp.ID, postern.NewID("cmp")}}}
 		// By the collection, or by the operation where its body can't be empty.
 		bodies := map[string][]string{"service-keys": {`{}`, `{"name":"mine"}`, `{"scopes":["contacts.write"]}`, `{"paused":true}`},
 			"members": {`{}`, `{"name":"Mine"}`, `{"roleId":"viewer"}`}, "roles": {`{}`, `{"name":"Mine"}`}, "accounts": {`{}`, `{"name":"Mine"}`, `{"suspended":true}`},
@@ -91,12 +93,12 @@ func TestForeignIDs(t *testing.T) {
 			"scheduleBrownouts": {`{"from":"` + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `","days":1}`}}
 		// No list holds anything of another account.
 		for _, path := range []string{"/v1/service-keys", "/v1/members", "/v1/roles", "/v1/accounts", "/v1/activity", "/v1/audit", "/v1/personal-keys", "/v1/account", "/v1/members/me",
-			"/v1/legacy-credentials", "/v1/migration", "/v1/migration/report", "/v1/leaks", "/v1/tripwires", "/v1/advice"} {
+			"/v1/legacy-credentials", "/v1/migration", "/v1/migration/report", "/v1/leaks", "/v1/tripwires", "/v1/advice", "/v1/campaigns"} {
 			a := w.send("GET", path, joined.Secret, "")
 			if a.status != http.StatusOK {
 				t.Errorf("%s = %d %s", path, a.status, a.body)
 			}
-			for _, theirs := range []string{k.ID, role.ID, kim.Member.ID, pak.ID, string(w.account), "kim@example.org", "Acme", old.ID, item.ID, old.Name} {
+			for _, theirs := range []string{k.ID, role.ID, kim.Member.ID, pak.ID, string(w.account), "kim@example.org", "Acme", old.ID, item.ID, old.Name, camp.ID, camp.Name} {
 				if strings.Contains(string(a.body), theirs) {
 					t.Errorf("%s shows %s of another account", path, theirs)
 				}
@@ -140,6 +142,9 @@ func TestForeignIDs(t *testing.T) {
 			{"GET", "/v1/service-keys?madeBy=ID", "", k.MadeBy, mem},
 			{"POST", "/v1/migration/items/" + own.ID + "/owner", `{"memberId":"ID"}`, kim.Member.ID, mem},
 			{"GET", "/v1/legacy-credentials?import=ID", "", old.ImportID, postern.NewID("imp")},
+			{"POST", "/v1/campaigns/choose", `{"keyIds":["ID"]}`, k.ID, noID},
+			{"POST", "/v1/campaigns/choose", `{"madeBy":"ID"}`, k.MadeBy, mem},
+			{"POST", "/v1/campaigns", `{"name":"x","deadline":"` + time.Now().Add(48*time.Hour).UTC().Format(time.RFC3339) + `","choose":{"keyIds":["ID"]}}`, k.ID, noID},
 			{"GET", "/v1/leaks?key=ID", "", k.ID, noID},
 			{"GET", "/v1/tripwires?key=ID", "", k.ID, noID},
 			{"GET", "/v1/activity?key=ID", "", k.ID, noID},

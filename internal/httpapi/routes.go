@@ -36,6 +36,7 @@ func (s *server) register(a huma.API) {
 	s.registerAdvice(a)
 	s.registerLegacy(a)
 	s.registerMigration(a)
+	s.registerCampaigns(a)
 
 	huma.Register(a, op("GET /v1/scopes", "listScopes", "List scopes", postern.PermCatalogRead), s.listScopes)
 	huma.Register(a, op("GET /v1/upstreams", "listUpstreams", "List upstreams", postern.PermCatalogRead), s.listUpstreams)

@@ -79,10 +79,10 @@ func tooManyKeys(n int) error {
 // CampaignCandidate is a key that was chosen, or why it can't be rotated.
 type CampaignCandidate struct {
 	Key     postern.ServiceKey
-	Keepers []postern.MemberID // who is asked to rotate it
-	Maker   bool               // that is who made it
-	Why     string             // why it can't be rotated; empty where it can
-	Note    string             // what to know before that
+	Keepers []postern.Member // who is asked to rotate it
+	Maker   bool             // that is who made it
+	Why     string           // why it can't be rotated; empty where it can
+	Note    string           // what to know before that
 }
 
 // campaignReader is what choosing reads: a transaction, or the database for a dry run.
@@ -183,17 +183,17 @@ func (kr *Keyring) keepers(ctx context.Context, q campaignReader, a postern.Acco
 }
 
 // of are those who can rotate a key: whoever made it, or else others who could be shown its secret.
-func (p *keepers) of(k *postern.ServiceKey) (out []postern.MemberID, maker bool) {
+func (p *keepers) of(k *postern.ServiceKey) (out []postern.Member, maker bool) {
 	for i := range p.may {
 		m := &p.may[i]
 		if len(postern.MayGrant(m, k.Scopes, p.known.sensitive)) > 0 {
 			continue
 		}
 		if m.ID == k.MadeBy {
-			return []postern.MemberID{m.ID}, true
+			return []postern.Member{*m}, true
 		}
 		if len(out) < maxKeepers {
-			out = append(out, m.ID)
+			out = append(out, *m)
 		}
 	}
 	return out, false
@@ -332,7 +332,7 @@ type CampaignState struct {
 	store.Campaign
 	Keys    []store.CampaignKey
 	Records map[postern.KeyID]store.KeyRecord // of the keys that are there still
-	Keepers map[postern.KeyID][]postern.MemberID
+	Keepers map[postern.KeyID][]postern.Member
 	Members map[postern.MemberID]postern.Member
 }
 
@@ -348,7 +348,7 @@ func (kr *Keyring) Campaign(ctx context.Context, by postern.Actor, id string) (*
 	if c.Altered {
 		return nil, postern.Errorf(postern.CodeConflict, "The campaign's record was altered outside of Postern. Start a new one.")
 	}
-	s := &CampaignState{Campaign: c, Keepers: map[postern.KeyID][]postern.MemberID{}, Members: map[postern.MemberID]postern.Member{}}
+	s := &CampaignState{Campaign: c, Keepers: map[postern.KeyID][]postern.Member{}, Members: map[postern.MemberID]postern.Member{}}
 	if s.Keys, err = kr.db.CampaignKeys(ctx, by.AccountID, id); err != nil {
 		return nil, err
 	}

@@ -63,10 +63,7 @@ func Standing(s *keyring.CampaignState, now time.Time) *Campaign {
 	}
 	for i := range s.Keys {
 		chosen := &s.Keys[i]
-		k := CampaignKey{ID: chosen.Key, Name: chosen.Name, State: KeyEnded}
-		for _, id := range s.Keepers[k.ID] {
-			k.Keepers = append(k.Keepers, s.Members[id])
-		}
+		k := CampaignKey{ID: chosen.Key, Name: chosen.Name, State: KeyEnded, Keepers: s.Keepers[chosen.Key]}
 		if rec, ok := s.Records[k.ID]; ok {
 			k.Name = rec.Key.Name
 			k.Maker = len(k.Keepers) == 1 && k.Keepers[0].ID == rec.Key.MadeBy

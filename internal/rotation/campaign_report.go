@@ -19,7 +19,7 @@ func WriteCampaign(w io.Writer, c *Campaign) error {
 	}
 	for i := range c.Keys {
 		k := &c.Keys[i]
-		row := []string{k.Name, string(k.ID), string(k.State), strings.Join(c.keeperNames(k), ", "), stamp(c.Deadline), stamp(k.RotatedAt), c.memberName(k.RotatedBy), stamp(k.OldEndsAt),
+		row := []string{k.Name, string(k.ID), string(k.State), strings.Join(c.keeperNames(k), ", "), stamp(c.Deadline), stamp(k.RotatedAt), c.MemberName(k.RotatedBy), stamp(k.OldEndsAt),
 			strconv.Itoa(k.Still), strings.Join(k.Callers, "; ")}
 		for n, cell := range row {
 			if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
@@ -41,8 +41,8 @@ func (c *Campaign) keeperNames(k *CampaignKey) (out []string) {
 	return out
 }
 
-// memberName is the name of a member, removed ones too; the ID of one that is not known.
-func (c *Campaign) memberName(id postern.MemberID) string {
+// MemberName is the name of a member, removed ones too; the ID of one that is not known.
+func (c *Campaign) MemberName(id postern.MemberID) string {
 	if m, ok := c.Members[id]; ok && m.Name != "" {
 		return m.Name
 	}

@@ -30,6 +30,8 @@ func describeForeign(doc *huma.OpenAPI) {
 		doc.AddOperation(&huma.Operation{Method: http.MethodGet, Path: h.path, OperationID: h.name, Summary: h.words, Tags: []string{"health"},
 			Security: []map[string][]string{}, Responses: h.answers})
 	}
+	doc.Paths["/readyz"].Get.Parameters = []*huma.Param{{Name: "for", In: "query", Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"decisions"}},
+		Description: "decisions: whether it can verify and pass calls on, which it can for a while without the database."}}
 	anyone := []map[string][]string{{}, {schemeAny: {string(postern.PermVerify)}}}
 	doc.AddOperation(&huma.Operation{Method: http.MethodPost, Path: "/v1/verify", OperationID: "verify", Tags: []string{"verify"},
 		Summary:     "Ask whether a secret may do something",

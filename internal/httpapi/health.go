@@ -25,7 +25,10 @@ type readiness struct {
 // healthz answers while the process lives.
 func (s *server) healthz(w http.ResponseWriter, _ *http.Request) { s.health(w, nil) }
 
-// readyz answers whether requests should come here.
+// readyz answers whether requests should come here. With ?for=decisions it is about
+// verifications and calls of the gateway alone, which need no database for as
+// long as the lease lasts: what spreads those must not take every node away when
+// the database is.
 func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 	var reasons []string
 	select {
@@ -45,7 +48,10 @@ func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 	if stats.Halted != "" {
 		reasons = append(reasons, "The lease is not renewed until an operator decides: "+stats.Halted)
 	}
-	s.health(w, append(reasons, s.databases(r.Context())...))
+	if r.URL.Query().Get("for") != "decisions" {
+		reasons = append(reasons, s.databases(r.Context())...)
+	}
+	s.health(w, reasons)
 }
 
 // databases says which of them don't answer.

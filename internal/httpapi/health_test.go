@@ -45,6 +45,9 @@ func TestNotReadyWithoutItsDatabase(t *testing.T) {
 		if status, h := w.health("/readyz"); status != http.StatusServiceUnavailable || len(h.Reasons) != 1 || !strings.Contains(h.Reasons[0], "database") {
 			t.Errorf("readyz = %d %v", status, h)
 		}
+		if status, h := w.health("/readyz?for=decisions"); status != http.StatusOK || h.Status != "ok" {
+			t.Errorf("readyz for decisions = %d %v, want 200: the lease lasts", status, h)
+		}
 		if status, h := w.health("/healthz"); status != http.StatusOK || h.Status != "ok" {
 			t.Errorf("healthz = %d %v", status, h)
 		}
@@ -94,8 +97,10 @@ func TestNotReadyWithoutItsLease(t *testing.T) {
 	}
 	w.stop() // nobody renews it any more
 	clock.by.Store(int64(2 * time.Minute))
-	if status, h := w.health("/readyz"); status != http.StatusServiceUnavailable || len(h.Reasons) == 0 || !strings.Contains(h.Reasons[0], "lease") {
-		t.Errorf("readyz = %d %v", status, h)
+	for _, path := range []string{"/readyz", "/readyz?for=decisions"} {
+		if status, h := w.health(path); status != http.StatusServiceUnavailable || len(h.Reasons) == 0 || !strings.Contains(h.Reasons[0], "lease") {
+			t.Errorf("%s = %d %v", path, status, h)
+		}
 	}
 	a := w.send("GET", "/v1/members/me", "pst_pak_x", "")
 	if a.status == http.StatusOK || a.status == http.StatusForbidden {

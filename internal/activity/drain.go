@@ -13,7 +13,7 @@ import (
 // spool: that is all that stands between a call and a killed process, so it
 // never waits for the database.
 
-// batchRows is about the most calls of a frame, and of what one transaction writes.
+// batchRows is about the most calls of a frame.
 const batchRows = 4096
 
 // drain takes out what is buffered, and returns the number of the latest frame.

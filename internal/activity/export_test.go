@@ -25,25 +25,25 @@ func SetBlocks(calls, many int) (restore func()) {
 	return func() { blockCalls, lookBlocks = oldCalls, oldLook }
 }
 
-// SetLookTime makes Query give what it found sooner.
+// SetLookTime makes Query give what it found sooner, or later.
 func SetLookTime(d time.Duration) (restore func()) {
-	old := lookTime
-	lookTime = d
-	return func() { lookTime = old }
+	oldTime, oldLeast := lookTime, lookLeast
+	lookTime, lookLeast = d, 0
+	return func() { lookTime, lookLeast = oldTime, oldLeast }
 }
 
-// SetSpans makes spans small, and asks them soon.
-func SetSpans(blocks, after int) (restore func()) {
-	oldBlocks, oldAfter := spanBlocks, spanAfter
-	spanBlocks, spanAfter = blocks, after
-	return func() { spanBlocks, spanAfter = oldBlocks, oldAfter }
+// SetSpans makes spans and groups of them small, and asks them soon.
+func SetSpans(blocks, spans, after int) (restore func()) {
+	oldBlocks, oldSpans, oldAfter := spanBlocks, groupSpans, spanAfter
+	spanBlocks, groupSpans, spanAfter = blocks, spans, after
+	return func() { spanBlocks, groupSpans, spanAfter = oldBlocks, oldSpans, oldAfter }
 }
 
 // MakeSpans makes spans as is done in the background, of all blocks.
 func MakeSpans(ctx context.Context, l *Log) error { return l.makeSpans(ctx, math.MaxInt64) }
 
-// Unpacked is how often a block was read so far.
-func Unpacked() int64 { return unpackings.Load() }
+// MakeGroups makes groups of spans as is done in the background.
+func MakeGroups(ctx context.Context, l *Log) error { return l.makeGroups(ctx) }
 
 // Merge merges blocks as is done in the background.
 func Merge(ctx context.Context, l *Log) error { return new(merger).run(ctx, l) }

@@ -3,10 +3,7 @@ package activity
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"postern.dev/postern/internal/store"
@@ -89,41 +86,84 @@ func (l *Log) pruneCalls(ctx context.Context, before time.Time, n int) (int64, e
 	return bit(dropped), err
 }
 
-// pruneSpans removes the oldest span whose calls are all older than a time.
+// pruneSpans removes the oldest group, and the oldest span without one, whose
+// calls are all older than a time.
 func (l *Log) pruneSpans(ctx context.Context, before time.Time) (gone int64, err error) {
-	err = l.pool.Write(ctx, func(tx *sql.Tx) error {
-		gone = 0
-		var account string
-		var lastSeq int64
-		err := tx.QueryRowContext(ctx, `select account_id, last_seq from activity_spans where last_at < $1 order by last_at limit 1`, micros(before)).Scan(&account, &lastSeq)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
+	type row struct {
+		account string
+		lastSeq int64
+	}
+	scan := func(rows *sql.Rows, r *row) error { return rows.Scan(&r.account, &r.lastSeq) }
+	groups, err := collect(ctx, l, scan, `select account_id, last_seq from activity_groups where last_at < $1 and state >= $2 order by last_at limit 1`, micros(before), groupDone)
+	if err != nil {
+		return 0, err
+	}
+	spans, err := collect(ctx, l, scan, `select account_id, last_seq from activity_spans s where last_at < $1
+		and not exists (select 1 from activity_groups g where g.account_id = s.account_id and g.last_seq >= s.last_seq) order by last_at limit 1`, micros(before))
+	if err != nil {
+		return 0, err
+	}
+	for _, r := range groups {
+		if err := l.pruneGroup(ctx, r.account, r.lastSeq); err != nil {
+			return gone, err
 		}
+		gone++
+	}
+	for _, r := range spans {
+		err := l.pool.Write(ctx, func(tx *sql.Tx) error {
+			if _, err := tx.ExecContext(ctx, `delete from activity_spans where account_id = $1 and last_seq = $2`, r.account, r.lastSeq); err != nil {
+				return err
+			}
+			return deleteBits(ctx, tx, `delete from activity_span_bits where account_id = $1 and last_seq = $2 and chunk in `, r.account, r.lastSeq, 0, signatureBits/chunkRows)
+		})
+		if err != nil {
+			return gone, err
+		}
+		gone++
+	}
+	return gone, nil
+}
+
+// pruneGroup removes a group and its spans, in small steps.
+func (l *Log) pruneGroup(ctx context.Context, account string, lastSeq int64) error {
+	const step = 4096
+	for first := 0; first < signatureBits; first += step {
+		err := l.pool.Write(ctx, func(tx *sql.Tx) error {
+			// Nobody looks into it from now on.
+			if _, err := tx.ExecContext(ctx, `update activity_groups set state = $1 where account_id = $2 and last_seq = $3`, groupGoing, account, lastSeq); err != nil {
+				return err
+			}
+			return deleteBits(ctx, tx, `delete from activity_group_bits where account_id = $1 and last_seq = $2 and bit in `, account, lastSeq, first, min(first+step, signatureBits))
+		})
 		if err != nil {
 			return err
 		}
-		gone = 1
-		if _, err := tx.ExecContext(ctx, `delete from activity_spans where account_id = $1 and last_seq = $2`, account, lastSeq); err != nil {
+		pause(ctx)
+	}
+	return l.pool.Write(ctx, func(tx *sql.Tx) error {
+		// The oldest goes first, so that there is none before it.
+		if _, err := tx.ExecContext(ctx, `delete from activity_spans where account_id = $1 and last_seq <= $2
+			and last_seq > (select coalesce(max(last_seq), 0) from activity_groups where account_id = $1 and last_seq < $2)`, account, lastSeq); err != nil {
 			return err
 		}
-		// By the whole key, since the bits of all spans lie between.
-		for first := 0; first < signatureBits/chunkRows; first += 256 {
-			args := []any{account, lastSeq}
-			var in strings.Builder
-			for i := range 256 {
-				if i > 0 {
-					in.WriteString(", ")
-				}
-				args = append(args, first+i)
-				in.WriteString("$" + strconv.Itoa(len(args)))
-			}
-			if _, err := tx.ExecContext(ctx, `delete from activity_span_bits where account_id = $1 and last_seq = $2 and chunk in (`+in.String()+`)`, args...); err != nil {
-				return err
-			}
-		}
-		return nil
+		_, err := tx.ExecContext(ctx, `delete from activity_groups where account_id = $1 and last_seq = $2`, account, lastSeq)
+		return err
 	})
-	return gone, err
+}
+
+// deleteBits removes rows of bits by their whole key, since those of others lie between.
+func deleteBits(ctx context.Context, tx *sql.Tx, query, account string, lastSeq int64, from, to int) error {
+	for ; from < to; from += 256 {
+		args := []any{account, lastSeq}
+		for i := from; i < min(from+256, to); i++ {
+			args = append(args, i)
+		}
+		list, args := inList(args, len(args)-2)
+		if _, err := tx.ExecContext(ctx, query+list, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pruneBlocks removes up to n blocks whose calls are all older than a time.
@@ -178,6 +218,9 @@ func (l *Log) tidy(ctx context.Context) {
 		if err := l.makeSpans(ctx, m.seq); err != nil && ctx.Err() == nil {
 			l.cfg.Logger.Warn("activity: make spans", "err", err)
 		}
+		if err := l.makeGroups(ctx); err != nil && ctx.Err() == nil {
+			l.cfg.Logger.Warn("activity: make groups of spans", "err", err)
+		}
 		if i-pruned >= pruneEvery {
 			pruned = i
 			l.pruneAll(ctx)
@@ -193,6 +236,9 @@ func (l *Log) Tidy(ctx context.Context) error {
 		return err
 	}
 	if err := l.makeSpans(ctx, m.seq); err != nil {
+		return err
+	}
+	if err := l.makeGroups(ctx); err != nil {
 		return err
 	}
 	l.pruneAll(ctx)

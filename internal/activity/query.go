@@ -23,8 +23,11 @@ const (
 )
 
 // lookTime is how long Query looks for calls that pass before it gives what it
-// found. A test makes it short.
-var lookTime = 500 * time.Millisecond
+// found; lookLeast is how many blocks it reads in any case. A test makes them less, or more.
+var (
+	lookTime  = 150 * time.Millisecond
+	lookLeast = 64
+)
 
 // spanAfter is how many blocks are read one after the other before spans are asked. A test makes it small.
 var spanAfter = 24
@@ -95,6 +98,7 @@ func (l *Log) look(ctx context.Context, tx *sql.Tx, f *Filter, after Cursor, n i
 	}
 	start := reach
 	stop := time.Now().Add(lookTime)
+	read := 0
 	next := l.source(ctx, tx, f, test, after)
 	for many := lookBlocks.first; ; many = min(2*many, lookBlocks.most) {
 		blocks, again, err := next(reach, many)
@@ -112,9 +116,10 @@ func (l *Log) look(ctx context.Context, tx *sql.Tx, f *Filter, after Cursor, n i
 			if ready > n {
 				return pageOf(all[:ready], n, Cursor{})
 			}
-			if on := (Cursor{reach.At, reach.Seq + 1}); on.before(after) && time.Now().After(stop) {
+			if on := (Cursor{reach.At, reach.Seq + 1}); on.before(after) && read >= lookLeast && time.Now().After(stop) {
 				return pageOf(all[:ready], n, on)
 			}
+			read++
 			if b.firstAt == after.At && b.firstSeq >= after.Seq {
 				continue
 			}
@@ -136,35 +141,23 @@ func (l *Log) look(ctx context.Context, tx *sql.Tx, f *Filter, after Cursor, n i
 // finds out from the spans which blocks are worth reading, and begins again.
 func (l *Log) source(ctx context.Context, tx *sql.Tx, f *Filter, test *test, after Cursor) func(reach Cursor, n int) (blocks []blockRow, again bool, err error) {
 	terms := test.terms()
-	read, known := 0, false
-	var places []blockRow
+	read := 0
+	var finder *finder
 	return func(reach Cursor, n int) ([]blockRow, bool, error) {
-		if !known && read >= spanAfter && len(terms) > 0 {
-			var err error
-			if places, known, err = l.places(ctx, tx, test, terms, after, newest); err != nil {
-				return nil, false, err
-			}
-			terms = nil
-			if known {
-				return nil, true, nil
-			}
-		}
-		if !known {
-			blocks, err := l.blocksBefore(ctx, tx, f, after, reach, n)
-			read += len(blocks)
+		if finder != nil {
+			blocks, err := finder.next(ctx, n)
 			return blocks, false, err
 		}
-		var blocks []blockRow
-		for len(places) > 0 && len(blocks) < n {
-			some := places[:min(n-len(blocks), len(places))]
-			places = places[len(some):]
-			found, err := l.blocksAt(ctx, tx, f.Account, some)
-			if err != nil {
-				return nil, false, err
+		if read >= spanAfter && len(terms) > 0 {
+			var err error
+			if finder, err = l.finder(ctx, tx, test, terms, after); err != nil || finder != nil {
+				return nil, true, err
 			}
-			blocks = append(blocks, found...)
+			terms = nil
 		}
-		return blocks, false, nil
+		blocks, err := l.blocksBefore(ctx, tx, f, after, reach, n)
+		read += len(blocks)
+		return blocks, false, err
 	}
 }
 

@@ -12,6 +12,9 @@ import (
 const (
 	// lastTries is how long Run goes on trying to write what is left, once it is told to stop.
 	lastTries = 10 * time.Second
+	// loadRows is about the most calls that one transaction writes where many wait: totals
+	// then take far less than frame by frame.
+	loadRows = 1 << 16
 	// syncEvery is how often the disk is told to write what is spooled: what a power cut can cost.
 	syncEvery = time.Second
 )
@@ -114,7 +117,7 @@ func (l *Log) loadAll(ctx context.Context) error {
 		return ctx.Err()
 	}
 	for {
-		frames := l.queue.head(batchRows)
+		frames := l.queue.head(loadRows)
 		if len(frames) == 0 {
 			return nil
 		}

@@ -2,14 +2,10 @@ package activity
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/binary"
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
 
 	"postern.dev/postern"
 )
@@ -94,8 +90,11 @@ type span struct {
 	firstAt, lastAt postern.Micros
 }
 
+// spanWidth is how many bytes of a row are a span's.
+func spanWidth() int { return (spanBlocks + 7) / 8 }
+
 func newSpan(account postern.AccountID) *span {
-	w := (spanBlocks + 7) / 8
+	w := spanWidth()
 	return &span{account: account, width: w, bits: make([]byte, signatureBits*w)}
 }
 
@@ -113,9 +112,11 @@ func (s *span) add(l *Log, b *blockRow) {
 		return
 	}
 	// Of a broken block some terms may be missing, and nobody could read its calls.
+	var rows []int
 	l.open(b, func(u *unpacked) error {
 		return u.terms(func(t term) {
-			for _, row := range t.rows() {
+			rows = t.rows(rows[:0])
+			for _, row := range rows {
 				s.bits[row*s.width+n/8] |= 1 << (n % 8)
 			}
 		})
@@ -150,143 +151,20 @@ func (l *Log) insertSpan(ctx context.Context, s *span, firstSeq, lastSeq int64) 
 	})
 }
 
+// placesOf reads where the blocks of a span are.
+func placesOf(places []byte, add func(n int, b blockRow)) {
+	r := reader{b: places}
+	for n := 0; len(r.b) > 0 && !r.bad; n++ {
+		b := blockRow{block: block{seq: r.positive(), firstAt: postern.Micros(r.positive())}}
+		b.lastAt = b.firstAt + postern.Micros(r.positive())
+		b.reach = Cursor{b.lastAt, b.seq}
+		add(n, b)
+	}
+}
+
 // inSpan reports whether a number is in a span, so that its block stays as it is.
 func inSpan(ctx context.Context, tx *sql.Tx, account postern.AccountID, seq int64) (bool, error) {
 	var n int
 	err := tx.QueryRowContext(ctx, `select count(*) from activity_spans where account_id = $1 and last_seq >= $2`, string(account), seq).Scan(&n)
 	return n > 0, err
-}
-
-// places lists the blocks that may hold calls which pass, by the place that they
-// reach to, newest first: those of spans that have all terms, and all that are in
-// no span. ok is false where there is no span.
-func (l *Log) places(ctx context.Context, tx *sql.Tx, test *test, terms []term, after, reach Cursor) (out []blockRow, ok bool, err error) {
-	spans, err := scanAll(ctx, tx, func(rows *sql.Rows, s *spanRow) error { return rows.Scan(&s.lastSeq, &s.places) },
-		`select last_seq, places from activity_spans where account_id = $1 and last_at >= $2 and first_at <= $3`,
-		[]any{string(test.Account), micros(test.Since), int64(after.At)})
-	if err != nil || len(spans) == 0 {
-		return nil, false, err
-	}
-	bits, err := l.spanBits(ctx, tx, test.Account, terms, spans)
-	if err != nil {
-		return nil, false, err
-	}
-	since := postern.Micros(micros(test.Since))
-	add := func(b blockRow) {
-		b.reach = Cursor{b.lastAt, b.seq}
-		if b.lastAt >= since && b.firstAt <= after.At && b.reach.before(reach) {
-			out = append(out, b)
-		}
-	}
-	for _, s := range spans {
-		r := reader{b: s.places}
-		for n := 0; len(r.b) > 0 && !r.bad; n++ {
-			b := blockRow{block: block{seq: r.positive(), firstAt: postern.Micros(r.positive())}}
-			b.lastAt = b.firstAt + postern.Micros(r.positive())
-			if some := bits[s.lastSeq]; n/8 < len(some) && some[n/8]>>(n%8)&1 == 1 {
-				add(b)
-			}
-		}
-	}
-	rest, err := scanAll(ctx, tx, func(rows *sql.Rows, b *blockRow) error { return rows.Scan(&b.seq, &b.firstAt, &b.lastAt) },
-		`select seq, first_at, last_at from activity_blocks where account_id = $1 and last_at >= $2 and first_at <= $3
-			and seq > (select max(last_seq) from activity_spans where account_id = $1)`, []any{string(test.Account), micros(test.Since), int64(after.At)})
-	if err != nil {
-		return nil, false, err
-	}
-	for _, b := range rest {
-		add(b)
-	}
-	slices.SortFunc(out, func(a, b blockRow) int {
-		return cmp.Or(cmp.Compare(b.reach.At, a.reach.At), cmp.Compare(b.reach.Seq, a.reach.Seq))
-	})
-	return out, true, nil
-}
-
-type spanRow struct {
-	lastSeq int64
-	places  []byte
-}
-
-// spanBits gives for each span the blocks that may have all terms, as bits.
-func (l *Log) spanBits(ctx context.Context, tx *sql.Tx, account postern.AccountID, terms []term, spans []spanRow) (map[int64][]byte, error) {
-	rows := map[int]bool{}
-	chunks := map[int]bool{}
-	for _, t := range terms {
-		for _, r := range t.rows() {
-			rows[r] = true
-			chunks[r/chunkRows] = true
-		}
-	}
-	from, to := spans[0].lastSeq, spans[0].lastSeq
-	out := make(map[int64][]byte, len(spans))
-	seen := make(map[int64]int, len(spans))
-	width := (spanBlocks + 7) / 8
-	for _, s := range spans {
-		from, to = min(from, s.lastSeq), max(to, s.lastSeq)
-		out[s.lastSeq] = bytes.Repeat([]byte{0xff}, width)
-	}
-	args := []any{string(account), from, to}
-	var in strings.Builder
-	for c := range chunks {
-		if in.Len() > 0 {
-			in.WriteString(", ")
-		}
-		args = append(args, c)
-		in.WriteString("$" + strconv.Itoa(len(args)))
-	}
-	type piece struct {
-		chunk   int
-		lastSeq int64
-		bits    []byte
-	}
-	// Row by row, since a filter of many terms has many chunks.
-	found, err := tx.QueryContext(ctx, `select chunk, last_seq, bits from activity_span_bits
-		where account_id = $1 and last_seq >= $2 and last_seq <= $3 and chunk in (`+in.String()+`)`, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer found.Close()
-	for found.Next() {
-		var p piece
-		if err := found.Scan(&p.chunk, &p.lastSeq, &p.bits); err != nil {
-			return nil, err
-		}
-		all := out[p.lastSeq]
-		if all == nil || len(p.bits) != chunkRows*width {
-			continue
-		}
-		seen[p.lastSeq]++
-		for i := range chunkRows {
-			if rows[p.chunk*chunkRows+i] {
-				for j, b := range p.bits[i*width : (i+1)*width] {
-					all[j] &= b
-				}
-			}
-		}
-	}
-	for seq := range out {
-		if seen[seq] < len(chunks) {
-			clear(out[seq]) // a chunk that isn't stored has no bit
-		}
-	}
-	return out, found.Err()
-}
-
-// blocksAt reads blocks by their places.
-func (l *Log) blocksAt(ctx context.Context, tx *sql.Tx, account postern.AccountID, places []blockRow) ([]blockRow, error) {
-	from, to := places[0].lastAt, places[0].lastAt
-	args := []any{string(account), int64(0), int64(0)}
-	var in strings.Builder
-	for i, p := range places {
-		from, to = min(from, p.lastAt), max(to, p.lastAt)
-		if i > 0 {
-			in.WriteString(", ")
-		}
-		args = append(args, p.seq)
-		in.WriteString("$" + strconv.Itoa(len(args)))
-	}
-	args[1], args[2] = int64(from), int64(to)
-	return scanAll(ctx, tx, scanBlock, `select `+blockColumns+` from activity_blocks b
-		where account_id = $1 and last_at >= $2 and last_at <= $3 and seq in (`+in.String()+`) order by last_at desc, seq desc`, args)
 }

@@ -1,6 +1,7 @@
 package activity_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -18,7 +19,8 @@ import (
 // some are not, and finds what looking at every call finds.
 func TestSpansFindTheSame(t *testing.T) {
 	defer activity.SetBlocks(5, 3)()
-	defer activity.SetSpans(8, 2)()
+	defer activity.SetSpans(8, 3, 2)()
+	defer activity.SetLookTime(time.Minute)()
 	engines(t, func(t *testing.T, target string) {
 		l := open(t, activity.Config{Target: target})
 		rng := rand.New(rand.NewPCG(3, 4))
@@ -39,29 +41,45 @@ func TestSpansFindTheSame(t *testing.T) {
 		if err := activity.MakeSpans(ctx, l); err != nil {
 			t.Fatal(err)
 		}
+		if err := activity.MakeGroups(ctx, l); err != nil {
+			t.Fatal(err)
+		}
 		record(200) // some of them are older than what is in spans
-		if n := count(t, l, "activity_spans"); n < 10 {
-			t.Fatalf("%d spans, want at least 10", n)
+		if err := activity.MakeSpans(ctx, l); err != nil {
+			t.Fatal(err)
+		}
+		record(50)
+		spans, groups, bits := count(t, l, "activity_spans"), count(t, l, "activity_groups"), count(t, l, "activity_span_bits")
+		if spans < 10 || groups < 3 || spans <= 3*groups || bits == 0 {
+			t.Fatalf("%d spans, %d groups, %d rows of bits that are in none", spans, groups, bits)
 		}
 		// Merging leaves alone what is in a span.
 		merge(t, later(t, target))
 		stored := calls(t, l)
-		if len(stored) != 900 {
-			t.Fatalf("%d calls, want 900", len(stored))
+		if len(stored) != 950 {
+			t.Fatalf("%d calls, want 950", len(stored))
 		}
 		for name, c := range map[string]struct {
 			f    activity.Filter
 			pass func(a *postern.Activity) bool
 		}{
-			"ip":        {activity.Filter{IP: "192.0.2.17"}, func(a *postern.Activity) bool { return a.IP == "192.0.2.17" }},
-			"no ip":     {activity.Filter{IP: "192.0.2.99"}, func(a *postern.Activity) bool { return false }},
-			"agent":     {activity.Filter{UserAgent: "GENT-7/"}, func(a *postern.Activity) bool { return a.UserAgent == "Agent-7/1" }},
-			"two bytes": {activity.Filter{UserAgent: "-7"}, func(a *postern.Activity) bool { return strings.Contains(a.UserAgent, "-7") }},
-			"request":   {activity.Filter{RequestID: "0a1b2c3d-0000-4000-8000-00000000002a"}, func(a *postern.Activity) bool { return strings.HasSuffix(a.RequestID, "-00000000002a") }},
-			"reason":    {activity.Filter{Reason: postern.ReasonInsufficientScope}, func(a *postern.Activity) bool { return !a.Allowed }},
-			"status":    {activity.Filter{Status: 403}, func(a *postern.Activity) bool { return a.Status == 403 }},
-			"scope":     {activity.Filter{Scope: "deals.write"}, func(a *postern.Activity) bool { return !a.Allowed }},
-			"operation": {activity.Filter{Operation: "listDeals"}, func(a *postern.Activity) bool { return true }},
+			"ip":           {activity.Filter{IP: "192.0.2.17"}, func(a *postern.Activity) bool { return a.IP == "192.0.2.17" }},
+			"no ip":        {activity.Filter{IP: "192.0.2.99"}, func(a *postern.Activity) bool { return false }},
+			"agent":        {activity.Filter{UserAgent: "GENT-7/"}, func(a *postern.Activity) bool { return a.UserAgent == "Agent-7/1" }},
+			"two bytes":    {activity.Filter{UserAgent: "-7"}, func(a *postern.Activity) bool { return strings.Contains(a.UserAgent, "-7") }},
+			"request":      {activity.Filter{RequestID: "0a1b2c3d-0000-4000-8000-00000000002a"}, func(a *postern.Activity) bool { return strings.HasSuffix(a.RequestID, "-00000000002a") }},
+			"reason":       {activity.Filter{Reason: postern.ReasonInsufficientScope}, func(a *postern.Activity) bool { return !a.Allowed }},
+			"status":       {activity.Filter{Status: 403}, func(a *postern.Activity) bool { return a.Status == 403 }},
+			"scope":        {activity.Filter{Scope: "deals.write"}, func(a *postern.Activity) bool { return !a.Allowed }},
+			"operation":    {activity.Filter{Operation: "listDeals"}, func(a *postern.Activity) bool { return true }},
+			"generation":   {activity.Filter{Key: keyA, Generation: 2}, func(a *postern.Activity) bool { return a.KeyID == keyA && a.Generation == 2 }},
+			"no such":      {activity.Filter{Key: keyA, Generation: 3}, func(a *postern.Activity) bool { return false }},
+			"key, refused": {activity.Filter{Key: keyA, Allowed: new(false), StatusClass: 4}, func(a *postern.Activity) bool { return a.KeyID == keyA && !a.Allowed }},
+			"key, allowed": {activity.Filter{Key: keyA, Allowed: new(true), Operation: "listDeals", Method: "GET", Door: postern.DoorGateway}, func(a *postern.Activity) bool {
+				return a.KeyID == keyA && a.Allowed && a.Method == "GET" && a.Door == postern.DoorGateway
+			}},
+			"ip, refused":   {activity.Filter{IP: "192.0.2.17", Operation: "listDeals", Reason: postern.ReasonInsufficientScope}, func(a *postern.Activity) bool { return a.IP == "192.0.2.17" && !a.Allowed }},
+			"a whole agent": {activity.Filter{UserAgent: "Agent-7/1"}, func(a *postern.Activity) bool { return a.UserAgent == "Agent-7/1" }},
 			"key and ip": {activity.Filter{Key: keyB, IP: "192.0.2.17", Since: t0.Add(-15_000 * time.Second), Until: t0.Add(-3000 * time.Second)}, func(a *postern.Activity) bool {
 				return a.KeyID == keyB && a.IP == "192.0.2.17" && !a.At.Before(t0.Add(-15_000*time.Second)) && a.At.Before(t0.Add(-3000*time.Second))
 			}},
@@ -80,7 +98,7 @@ func TestSpansFindTheSame(t *testing.T) {
 					return int(b.Seq - a.Seq)
 				})
 				c.f.Account = account
-				for _, n := range []int{3, 50} {
+				for _, n := range []int{7, 50} {
 					if d := cmp.Diff(want, all(t, l, c.f, n)); d != "" {
 						t.Errorf("%s of %s by %d: %s", name, account, n, d)
 					}
@@ -93,8 +111,10 @@ func TestSpansFindTheSame(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if a, b := count(t, l, "activity_spans"), count(t, l, "activity_span_bits"); a+b != 0 {
-			t.Errorf("%d spans and %d rows of bits are left", a, b)
+		for _, name := range []string{"activity_spans", "activity_span_bits", "activity_groups", "activity_group_bits"} {
+			if n := count(t, l, name); n != 0 {
+				t.Errorf("%s has %d rows left", name, n)
+			}
 		}
 	})
 }
@@ -103,7 +123,8 @@ func TestSpansFindTheSame(t *testing.T) {
 // its user agent and by its request, and reads few blocks for it.
 func TestARareCallIsFoundSoon(t *testing.T) {
 	defer activity.SetBlocks(16, 32)()
-	defer activity.SetSpans(64, 48)()
+	defer activity.SetSpans(64, 4, 48)()
+	defer activity.SetLookTime(time.Minute)()
 	engines(t, func(t *testing.T, target string) {
 		l := open(t, activity.Config{Target: target})
 		for i := range 20_000 {
@@ -120,17 +141,79 @@ func TestARareCallIsFoundSoon(t *testing.T) {
 		if err := activity.MakeSpans(ctx, l); err != nil {
 			t.Fatal(err)
 		}
+		if err := activity.MakeGroups(ctx, l); err != nil {
+			t.Fatal(err)
+		}
 		blocks := count(t, l, "activity_blocks")
 		for name, f := range map[string]activity.Filter{"address": {IP: "203.0.113.77"}, "agent": {UserAgent: "rarely-s"}, "request": {RequestID: "0a1b2c3d-0000-4000-8000-0000000043a9"}} {
 			f.Account = acme
-			before := activity.Unpacked()
+			before := activity.BlocksRead()
 			page, next, err := l.Query(ctx, f, activity.Cursor{}, 50)
 			if err != nil || len(page) != 1 || !next.Zero() || page[0].Path != "/n/17321" {
 				t.Errorf("%s: %d calls, next %v, %v; want the one", name, len(page), next, err)
 			}
-			if read := activity.Unpacked() - before; read > blocks/4 {
+			if read := activity.BlocksRead() - before; read > blocks/4 {
 				t.Errorf("%s: %d of %d blocks were read", name, read, blocks)
 			}
+		}
+	})
+}
+
+// TestAGroupThatIsHalfMade stops the making of a group here and there, as a crash
+// would: what is looked for is found meanwhile, and the next one goes on.
+func TestAGroupThatIsHalfMade(t *testing.T) {
+	defer activity.SetBlocks(5, 3)()
+	defer activity.SetSpans(8, 3, 2)()
+	defer activity.SetLookTime(time.Minute)()
+	engines(t, func(t *testing.T, target string) {
+		l := open(t, activity.Config{Target: target})
+		for i := range 200 {
+			l.Record(call(t0.Add(-time.Duration(i)*time.Minute), path(i), from(fmt.Sprintf("192.0.2.%d", i), "a")))
+		}
+		flush(t, l)
+		if err := activity.MakeSpans(ctx, l); err != nil {
+			t.Fatal(err)
+		}
+		look := func(when string) {
+			t.Helper()
+			for _, i := range []int{3, 77, 140} {
+				if found := all(t, l, activity.Filter{Account: acme, IP: fmt.Sprintf("192.0.2.%d", i)}, 10); len(found) != 1 {
+					t.Fatalf("%s: %d calls from address %d, want 1", when, len(found), i)
+				}
+			}
+		}
+		look("without a group")
+		for _, reads := range []int{2, 500, 1600} {
+			stopped, stop := context.WithCancel(ctx)
+			left := reads
+			activity.Trace(l, func(string, []any) {
+				if left--; left == 0 {
+					stop()
+				}
+			})
+			err := activity.MakeGroups(stopped, l)
+			activity.Trace(l, nil)
+			stop()
+			if err == nil {
+				t.Fatalf("it wasn't stopped after %d reads", reads)
+			}
+			look(fmt.Sprintf("after %d reads", reads))
+		}
+		if err := activity.MakeGroups(ctx, l); err != nil {
+			t.Fatal(err)
+		}
+		look("with a group")
+		// As after a crash while the spans' own bits were being removed.
+		if _, err := activity.Exec(activity.Pool(l), `update activity_groups set state = 1`); err != nil {
+			t.Fatal(err)
+		}
+		look("with a group that isn't done")
+		if err := activity.MakeGroups(ctx, l); err != nil {
+			t.Fatal(err)
+		}
+		look("in the end")
+		if groups, bits := count(t, l, "activity_groups"), count(t, l, "activity_group_bits"); groups != 1 || bits == 0 {
+			t.Errorf("%d groups with %d rows of bits", groups, bits)
 		}
 	})
 }

@@ -88,8 +88,12 @@ func (r *reader) bytes(n uint64) []byte {
 	return b
 }
 
-// unpackings counts how often a block was unpacked, for tests of what a question costs.
+// unpackings counts how often a block was unpacked.
 var unpackings atomic.Int64
+
+// BlocksRead is how many blocks of calls this process has read so far: what a
+// question costs, whatever else the machine does.
+func BlocksRead() int64 { return unpackings.Load() }
 
 // unpack reads the texts and shapes of a block. Whatever the bytes are, it
 // returns, and what it takes is in proportion to them.

@@ -136,6 +136,7 @@ type Receipt struct {
 	EffectiveBy time.Time `json:"effectiveBy,omitzero" doc:"When the last of the awaited nodes must have stopped deciding by what it knew."`
 	Awaiting    []Awaited `json:"awaiting,omitempty" nullable:"false" doc:"The nodes that have not confirmed yet."`
 	Confirmed   []string  `json:"confirmed,omitempty" nullable:"false" doc:"The nodes that have."`
+	TookMs      int64     `json:"tookMs,omitempty" doc:"Milliseconds from the commit to the confirmation of the last node, where the change is in force everywhere."`
 }
 
 // Awaited is a node that has not confirmed a change, and when it must stop deciding.

@@ -162,7 +162,7 @@ func (s *server) receipt(ctx context.Context, seq int64) *api.Receipt {
 	}
 	out := &api.Receipt{Confirmed: r.Confirmed}
 	if r.Everywhere {
-		out.Effective = api.EffectiveEverywhere
+		out.Effective, out.TookMs = api.EffectiveEverywhere, (r.Took + time.Millisecond - 1).Milliseconds()
 		return out
 	}
 	out.EffectiveBy = r.EffectiveBy.UTC()

@@ -21,12 +21,12 @@ func (v *Verifier) Still(ctx context.Context, req *Request) (d postern.Decision)
 			d = postern.Decision{Reason: postern.ReasonUnavailable}
 		}
 	}()
-	now, alive := v.decidingAt(v.clock.Now())
+	now, latest, alive := v.decidingAt(v.clock.Now())
 	if !alive {
 		d.Reason = postern.ReasonUnavailable
 		return d
 	}
-	var f found
+	f := found{latest: latest}
 	d.Reason = v.recognize(ctx, req, now, &d, &f)
 	switch {
 	case d.Reason == postern.ReasonAllowed && !inNetworks(f.networks, req.RemoteIP):

@@ -9,26 +9,6 @@ import (
 	"postern.dev/postern"
 )
 
-// Renewal gives tests the steps of a renewal one by one.
-type Renewal struct{ r renewal }
-
-func NewRenewal(v *Verifier) *Renewal { return &Renewal{renewal{v: v}} }
-
-func (r *Renewal) Note()                             { _ = r.r.note(context.Background()) }
-func (r *Renewal) Write(ctx context.Context) error   { return r.r.write(ctx) }
-func (r *Renewal) Read(ctx context.Context) error    { return r.r.read(ctx) }
-func (r *Renewal) Extend()                           { _ = r.r.extend(context.Background()) }
-func (r *Renewal) Confirm(ctx context.Context) error { return r.r.confirm(ctx) }
-
-// Promise gives tests the rule of a receipt without its waiting.
-type Promise struct{ p *promise }
-
-func NewPromise(v *Verifier, seq int64, leases []Lease) Promise {
-	return Promise{v.promise(seq, leases)}
-}
-
-func (p Promise) Receipt(leases []Lease, now time.Time) Receipt { return p.p.receipt(leases, now) }
-
 // Burst is the limit of a rate, with its state.
 type Burst struct {
 	b     burst
@@ -119,4 +99,47 @@ func Baseline(v *Verifier, text string) bool {
 	ok := v.index.find(&key, &f)
 	v.hashers.present(&f.cred, text, &p)
 	return ok && p.AsCurrent == f.cred.Current
+}
+
+// SetRandom sets what waits are spread by.
+func SetRandom(v *Verifier, f func(below time.Duration) time.Duration) { v.random = f }
+
+// TakeSteps has a node take the steps of a renewal in another order.
+func TakeSteps(v *Verifier, names ...string) {
+	known := map[string]step{"note": (*renewal).note, "write": (*renewal).write, "read": (*renewal).read, "extend": (*renewal).extend,
+		"confirm": (*renewal).confirm, "confirm head": func(r *renewal, ctx context.Context) error {
+			head, _, err := r.v.store.FeedHead(ctx)
+			if err != nil {
+				return err
+			}
+			return r.v.store.Confirm(ctx, r.v.node, head)
+		}}
+	v.order = nil
+	for _, name := range names {
+		v.order = append(v.order, known[name])
+	}
+}
+
+// What a simulation looks at, cheaper than by Stats.
+
+func Applied(v *Verifier) int64  { return v.feed.applied.Load() }
+func Halted(v *Verifier) bool    { return v.feed.halted.Load() != nil }
+func Renewals(v *Verifier) int64 { return v.counts.renewals.Load() }
+
+// LeaseOf and SetLease take a node's lease and put it back.
+func LeaseOf(v *Verifier) any     { return v.lease.Load() }
+func SetLease(v *Verifier, l any) { v.lease.Store(l.(*lease)) }
+
+// ForgetEnds makes a node forget which credentials were ended.
+func ForgetEnds(v *Verifier) {
+	for i := range v.index.shards {
+		s := &v.index.shards[i]
+		s.mu.Lock()
+		for _, slot := range s.slots {
+			if slot != 0 {
+				s.at(slot&placeMask - 1).Flags &^= ended
+			}
+		}
+		s.mu.Unlock()
+	}
 }

@@ -43,6 +43,7 @@ type found struct {
 	watch    *watch // nil unless a narrowing is tried
 	// brownouts are when it is refused; nil for never.
 	brownouts []postern.Span
+	latest    postern.Micros // that the time may be; set by who asks
 }
 
 // find copies out what is known of a key.

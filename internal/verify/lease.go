@@ -48,13 +48,28 @@ func (l *lease) at(i Instant) postern.Micros {
 	return l.storeAt + postern.Micros((i.Boot-l.bootAt)/1000)
 }
 
-// decidingAt gives the store's time, and whether this node may decide.
-func (v *Verifier) decidingAt(i Instant) (postern.Micros, bool) {
+// clockDoubt is by how much this machine's wall clock may have gone ahead of its
+// others since a renewal without a doubt about what time it is.
+const clockDoubt = postern.Micros(1_000_000)
+
+// latest is the latest that the store's time may be. Where the wall clock went
+// ahead of boot time, either somebody set it, or a virtual machine stood still
+// and boot time with it: only the next renewal tells.
+func (l *lease) latest(i Instant) postern.Micros {
+	at, byWall := l.at(i), postern.Micros((i.Wall+int64(l.offset))/1000)
+	if byWall > at+clockDoubt {
+		return byWall
+	}
+	return at
+}
+
+// decidingAt gives the store's time, the latest that it may be, and whether this node may decide.
+func (v *Verifier) decidingAt(i Instant) (now, latest postern.Micros, ok bool) {
 	l := v.lease.Load()
 	if !l.alive(i) {
-		return 0, false
+		return 0, 0, false
 	}
-	return l.at(i), true
+	return l.at(i), l.latest(i), true
 }
 
 // storeTime is the store's time, or this node's before it has heard the store's.
@@ -67,7 +82,7 @@ func (v *Verifier) storeTime(i Instant) postern.Micros {
 
 // Alive reports whether this node decides now.
 func (v *Verifier) Alive() bool {
-	_, ok := v.decidingAt(v.clock.Now())
+	_, _, ok := v.decidingAt(v.clock.Now())
 	return ok
 }
 

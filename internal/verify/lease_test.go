@@ -87,6 +87,32 @@ func TestExpiryByStoreTime(t *testing.T) {
 	}
 }
 
+// A virtual machine stood still, and only its wall clock tells: what expires
+// meanwhile is not let pass, and what doesn't expire is.
+func TestExpiryAfterAFreeze(t *testing.T) {
+	for _, stood := range []time.Duration{500 * time.Millisecond, 20 * time.Second} {
+		w := newWorld(t)
+		w.renew()
+		lasting, _ := w.key()
+		ending, _ := w.key(func(r *postern.CredentialRow) { r.ExpiresAt = t0.Add(10 * time.Second) })
+		far, _ := w.key(func(r *postern.CredentialRow) { r.ExpiresAt = t0.Add(time.Hour) })
+		w.clock.set(func() { w.clock.paused, w.clock.asleep = stood, stood })
+		w.clock.add(stood)
+		w.want(get(lasting, "GET", "/deals"), postern.ReasonAllowed)
+		w.want(get(far, "GET", "/deals"), postern.ReasonAllowed)
+		if stood < time.Second {
+			w.want(get(ending, "GET", "/deals"), postern.ReasonAllowed)
+			continue
+		}
+		w.want(get(ending, "GET", "/deals"), postern.ReasonUnavailable)
+		if d := w.v.Still(t.Context(), get(ending, "GET", "/deals")); d.Allowed || d.Reason != postern.ReasonUnavailable {
+			t.Errorf("Still = %v", d.Reason)
+		}
+		w.renew()
+		w.want(get(ending, "GET", "/deals"), postern.ReasonExpired)
+	}
+}
+
 func TestFeedThatIsNotWhatItWas(t *testing.T) {
 	tests := []struct {
 		name string

@@ -19,10 +19,10 @@ func (v *Verifier) Verify(ctx context.Context, req *Request) (d postern.Decision
 			d, err = postern.Decision{Reason: postern.ReasonUnavailable}, errors.New("verify: a verification failed")
 		}
 	}()
-	now, alive := v.decidingAt(v.clock.Now())
+	now, latest, alive := v.decidingAt(v.clock.Now())
 	d.At = now
 	if alive {
-		v.judge(ctx, req, now, &d)
+		v.judge(ctx, req, now, latest, &d)
 	} else {
 		d.Reason = postern.ReasonUnavailable
 	}
@@ -32,8 +32,8 @@ func (v *Verifier) Verify(ctx context.Context, req *Request) (d postern.Decision
 }
 
 // judge takes the steps of a verification in their order.
-func (v *Verifier) judge(ctx context.Context, req *Request, now postern.Micros, d *postern.Decision) {
-	var f found
+func (v *Verifier) judge(ctx context.Context, req *Request, now, latest postern.Micros, d *postern.Decision) {
+	f := found{latest: latest}
 	d.Reason = v.recognize(ctx, req, now, d, &f)
 	if d.Reason == postern.ReasonAllowed {
 		d.Reason = v.admit(req, now, d, &f)
@@ -87,6 +87,11 @@ func (v *Verifier) recognize(ctx context.Context, req *Request, now postern.Micr
 	reason, which := postern.Recognize(&f.cred, &presented, facts == nil || facts.suspended, now)
 	if which == postern.WhichNone {
 		return reason
+	}
+	if reason == postern.ReasonAllowed && f.latest != now {
+		if late, _ := postern.Recognize(&f.cred, &presented, facts == nil || facts.suspended, f.latest); late != reason {
+			reason = postern.ReasonUnavailable // it may be over by now
+		}
 	}
 	d.Known, d.Which, d.Kind = true, which, f.cred.Kind
 	d.Account, d.ScopeSet = acct.id, f.cred.Scopes

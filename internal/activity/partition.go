@@ -73,24 +73,29 @@ func (l *Log) makeDay(ctx context.Context, at postern.Micros) error {
 		if err := l.lockHead(ctx, tx); err != nil { // so that two nodes don't make it at once
 			return err
 		}
-		for _, parent := range parted {
-			name := parent + at.Time().Format("_20060102")
-			var there bool
-			if err := tx.QueryRowContext(ctx, `select to_regclass($1) is not null`, name).Scan(&there); err != nil {
-				return err
-			}
-			if there {
-				continue
-			}
-			if _, err := tx.ExecContext(ctx, `create table `+name+` (like `+parent+` including defaults including constraints including storage)`); err != nil {
-				return err
-			}
-			if _, err := tx.ExecContext(ctx, fmt.Sprintf(`alter table %s attach partition %s for values from (%d) to (%d)`, parent, name, at, at+day)); err != nil {
-				return err
-			}
-		}
-		return nil
+		return makeDayIn(ctx, tx, at)
 	})
+}
+
+// makeDayIn makes the partitions of a day that aren't there.
+func makeDayIn(ctx context.Context, tx *sql.Tx, at postern.Micros) error {
+	for _, parent := range parted {
+		name := parent + at.Time().Format("_20060102")
+		var there bool
+		if err := tx.QueryRowContext(ctx, `select to_regclass($1) is not null`, name).Scan(&there); err != nil {
+			return err
+		}
+		if there {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, `create table `+name+` (like `+parent+` including defaults including constraints including storage)`); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, fmt.Sprintf(`alter table %s attach partition %s for values from (%d) to (%d)`, parent, name, at, at+day)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // noDay reports whether an error is of a row whose day has no partition.

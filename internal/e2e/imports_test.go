@@ -37,6 +37,8 @@ var mayImport = []struct{ pkg, imports string }{
 	{"internal/tripwire", ". internal/store internal/activity internal/keyring"},
 	{"internal/leaks", ". internal/verify internal/keyring internal/outgoing"},
 	{"internal/auditor", ". internal/auditlog internal/store"},
+	{"internal/journal", ". internal/store"},
+	{"internal/backup", ". internal/auditlog internal/auditor internal/store internal/journal"},
 	{"internal/oauth", ". internal/store"},
 	{"internal/webhook", ". internal/store"},
 	{"internal/workbench/accesslog", ""},

@@ -96,13 +96,20 @@ func launch(t *testing.T, data string, args ...string) *server {
 	s := &server{t: t, Data: data, ready: make(chan []string, 1), done: make(chan struct{})}
 	s.cmd = exec.Command(binary, args...)
 	s.cmd.Env = append(os.Environ(), "HOME="+data, "XDG_CONFIG_HOME="+filepath.Join(data, "config"))
+	s.run()
+	return s
+}
+
+// run starts the server's command, and keeps what it says.
+func (s *server) run() {
+	s.t.Helper()
 	s.cmd.Stdout = s
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	go func() {
 		lines := bufio.NewScanner(io.TeeReader(stderr, s))
@@ -115,8 +122,7 @@ func launch(t *testing.T, data string, args ...string) *server {
 		s.err = s.cmd.Wait()
 		close(s.done)
 	}()
-	t.Cleanup(s.kill)
-	return s
+	s.t.Cleanup(s.kill)
 }
 
 // kill ends the server as a crash would.

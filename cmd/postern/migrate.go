@@ -20,6 +20,7 @@ import (
 	"postern.dev/postern/internal/cli/screen"
 	"postern.dev/postern/internal/workbench"
 	"postern.dev/postern/internal/workbench/accesslog"
+	"postern.dev/postern/internal/workbench/wire"
 )
 
 // inventory is what the command of that name is told.
@@ -97,7 +98,7 @@ func (in *inventory) run(cmd *cobra.Command, files []string) error {
 	if cli.JSON(cmd) {
 		items := []api.InventoryItem{}
 		for i := range inv.Items {
-			items = append(items, inventoryJSON(&inv.Items[i]))
+			items = append(items, wire.JSON(&inv.Items[i]))
 		}
 		if err := cli.PrintJSON(cmd, items); err != nil {
 			return err
@@ -204,7 +205,7 @@ func tellLogs(cmd *cobra.Command, reports []logReport, inv *workbench.Inventory)
 		}
 		for f := accesslog.TooLong; int(f) < accesslog.Faults; f++ {
 			if n := s.Faults[f]; n > 0 {
-				hang(w, "", "  ", fmt.Sprintf("%s: %s could not be read (%s), first at line %s", r.name, cli.Count(int(n), "line"), faultWords[f], numbers(s.First[f])))
+				hang(w, "", "  ", fmt.Sprintf("%s: %s could not be read (%s), first at line %s", r.name, cli.Count(int(n), "line"), f.Words(), numbers(s.First[f])))
 			}
 		}
 		if s.Jumps > 0 {
@@ -220,9 +221,6 @@ func tellLogs(cmd *cobra.Command, reports []logReport, inv *workbench.Inventory)
 	}
 	return nil
 }
-
-var faultWords = map[accesslog.Fault]string{accesslog.TooLong: "longer than 64 KiB", accesslog.Binary: "not text", accesslog.Unknown: "in no known format",
-	accesslog.BadTime: "no time that makes sense", accesslog.BadRequest: "no HTTP request in it"}
 
 func numbers(all []int64) string {
 	var out []string
@@ -308,42 +306,4 @@ func callerList(i *workbench.Item) string {
 		text += fmt.Sprintf("; and %d more", more)
 	}
 	return text
-}
-
-func inventoryJSON(i *workbench.Item) api.InventoryItem {
-	out := api.InventoryItem{Fingerprint: string(i.Fingerprint), Name: i.Name, Shown: i.Shown, Weak: i.Weak, Calls: i.Calls, Refused: i.Refused,
-		Limited: i.Limited, Failed: i.Failed, InAddress: i.InAddress, FirstSeen: i.First, LastSeen: i.Last, Days: i.Days,
-		Schedule:   api.Schedule{Kind: i.Rhythm.Kind, At: i.Rhythm.At, EveryMinutes: i.Rhythm.Every, Words: i.Rhythm.Words},
-		Operations: []api.OperationUse{}, OtherOperations: i.OtherOperations, Callers: []api.CallerUse{}, OtherCallers: i.OtherCallers,
-		Scopes: texts(i.Scopes), Path: string(i.Advice.To), Reasons: i.Advice.Reasons, Notes: []api.PathNote{}}
-	if i.Kind != 0 {
-		out.Kind = i.Kind.String()
-	}
-	for _, o := range i.Operations {
-		u := api.OperationUse{Upstream: string(o.Upstream), Operation: o.Operation, Method: o.Method, Path: o.Path, Calls: o.Calls, Succeeded: o.OK,
-			FirstSeen: o.First, LastSeen: o.Last, Writes: o.Writes}
-		for _, w := range o.Ways {
-			u.AnyOf = append(u.AnyOf, texts(w))
-		}
-		out.Operations = append(out.Operations, u)
-	}
-	for _, c := range i.Callers {
-		u := api.CallerUse{UserAgent: c.UserAgent, Calls: c.Calls, Refused: c.Refused, FirstSeen: c.First, LastSeen: c.Last}
-		if c.IP.IsValid() {
-			u.IP = c.IP.String()
-		}
-		out.Callers = append(out.Callers, u)
-	}
-	for _, n := range i.Advice.Notes {
-		out.Notes = append(out.Notes, api.PathNote{Code: n.Code, Text: n.Text})
-	}
-	return out
-}
-
-func texts(scopes []postern.Scope) []string {
-	out := make([]string, len(scopes))
-	for i, s := range scopes {
-		out[i] = string(s)
-	}
-	return out
 }

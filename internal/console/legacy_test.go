@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"strings"
 	"testing"
@@ -23,7 +24,8 @@ func legacyViews(c func() Common) map[string][]view {
 		return &legacyOneView{Common: c(), F: newForm("name", polyglot), L: l, Live: true, Use: activity.Use{LastAt: t0, IP: "203.0.113.7", UserAgent: polyglot}, Callers: []callerRow{{Tool: polyglot, IP: "203.0.113.7", Calls: 3, Last: t0}, {}},
 			More: 2, Scopes: []legacyScope{{Name: "deals.read", Held: true, Calls: 2, Last: t0}, {Name: "x"}}, Calls: "/activity", By: polyglot, Places: accepted{Header: "X-Api-Key", Query: []string{"crm"}}}
 	}
-	return map[string][]view{
+	all := inventoryViews(c)
+	maps.Copy(all, map[string][]view{
 		"legacy": {&legacyView{}, &legacyView{Common: c(), Filter: legacyFilter{Tab: "weak", Q: polyglot, Kind: "legacy_api_key", Import: "imp_1"}, Kinds: []option{{Value: "", Label: "Any kind"}}, Rows: []legacyRow{row, app}, All: 2, Live: 1, Next: t0, Secret: true},
 			&legacyView{Common: c(), All: 1, Filter: legacyFilter{Q: "x"}}},
 		"legacy-one": {&legacyOneView{}, one(row), one(app)},
@@ -34,7 +36,8 @@ func legacyViews(c func() Common) map[string][]view {
 			{ScopeName: workbench.ScopeName{Name: "hapikey", Builtin: true}, Everything: true}, {ScopeName: workbench.ScopeName{Name: "a"}, Now: []postern.Scope{"b"}}}}},
 		"legacy-end":     {&legacyOneView{}, one(row)},
 		"legacy-receipt": {&legacyReceiptView{}, &legacyReceiptView{Common: c(), L: row, Heading: "The credential has ended", R: receiptWords{Known: true, Confirmed: []string{polyglot}, Awaited: []awaitedRow{{polyglot, t0}}}}},
-	}
+	})
+	return all
 }
 
 // oldTokens brings in credentials.

@@ -35,7 +35,7 @@ func migrationViews(c func() Common) map[string][]view {
 	}
 }
 
-var itemLink = regexp.MustCompile(`/migration/([A-Za-z0-9_]+)"`)
+var itemLink = regexp.MustCompile(`/migration/([A-Za-z0-9_]{16,})"`)
 
 // TestMigrationPages: an old credential is found on the board, its path and scopes are
 // decided, and its new key made, all by forms.

@@ -172,9 +172,9 @@ func (u *uploads) find(name string) *upload {
 // job names an upload of the visit, as its page does.
 func (v *visit) job(text string) string { return string(v.by.MemberID) + " " + clipped(text) }
 
-// uploadRoutes say how far an upload is.
+// uploadRoutes are what reads files as they come, and says how far an upload is.
 func (c *Console) uploadRoutes() []route {
-	return []route{{Pattern: "GET /uploads/{job}", Quiet: true, Serve: c.showUpload, Need: []postern.Permission{postern.PermKeysWrite}}}
+	return append(c.inventoryRoutes(), route{Pattern: "GET /uploads/{job}", Quiet: true, Serve: c.showUpload, Need: []postern.Permission{postern.PermKeysWrite}})
 }
 
 // showUpload answers a page's script. An upload that another server reads, or that is over, is not known.

@@ -44,6 +44,7 @@ var mayImport = []struct{ pkg, imports string }{
 	{"internal/workbench/accesslog", ""},
 	{"internal/workbench/company", ". internal/catalog"},
 	{"internal/workbench", ". internal/store internal/catalog internal/activity internal/keyring internal/advice internal/slowhash internal/workbench/accesslog"},
+	{"internal/workbench/wire", ". api internal/workbench"},
 	{"internal/crm", ". internal/store"},
 	{"internal/signin", ". internal/store internal/keyring"},
 	{"internal/signin/signintest", ""},
@@ -60,7 +61,7 @@ var mayImport = []struct{ pkg, imports string }{
 }
 
 // rooms are the packages from store to workbench.
-const rooms = "internal/auditlog internal/auditor internal/store internal/catalog internal/verify internal/activity internal/keyring internal/advice internal/notify internal/rotation internal/leaks internal/oauth internal/webhook internal/workbench"
+const rooms = "internal/auditlog internal/auditor internal/store internal/catalog internal/verify internal/activity internal/keyring internal/advice internal/notify internal/rotation internal/leaks internal/oauth internal/webhook internal/workbench internal/workbench/accesslog internal/workbench/wire"
 
 // The ones that put the others together may import anything.
 var wires = []string{"cmd/postern", "bench", "bench/activity", "bench/scale", "internal/node", "internal/demo", "internal/e2e", "internal/e2e/browser", "internal/e2e/failover", "internal/e2e/model"}

@@ -14,6 +14,7 @@ import (
 	"postern.dev/postern/internal/keyring"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/workbench"
+	"postern.dev/postern/internal/workbench/wire"
 )
 
 // registerMigration is the move off old credentials.
@@ -274,27 +275,10 @@ type uploadedOutput struct{ Body api.UploadedInventory }
 func (s *server) uploadInventory(ctx context.Context, in *uploadInventoryInput) (*uploadedOutput, error) {
 	items := make([]workbench.Item, len(in.Body.Items))
 	for i := range in.Body.Items {
-		items[i] = inventoryItem(&in.Body.Items[i])
+		items[i] = wire.Item(&in.Body.Items[i])
 	}
 	n, matched, err := s.migration.Upload(ctx, by(ctx), items)
 	return &uploadedOutput{api.UploadedInventory{Items: n, Matched: matched}}, err
-}
-
-func inventoryItem(in *api.InventoryItem) workbench.Item {
-	kind, _ := postern.ParseKind(in.Kind)
-	out := workbench.Item{Fingerprint: workbench.Fingerprint(in.Fingerprint), Name: clip(in.Name, 100), Look: workbench.Look{Kind: kind, Shown: clip(in.Shown, 40), Weak: in.Weak},
-		Calls: in.Calls, Refused: in.Refused, Limited: in.Limited, Failed: in.Failed, InAddress: in.InAddress, First: in.FirstSeen, Last: in.LastSeen, Days: in.Days,
-		Rhythm:          workbench.Rhythm{Kind: in.Schedule.Kind, At: in.Schedule.At, Every: in.Schedule.EveryMinutes, Words: clip(in.Schedule.Words, 200)},
-		OtherOperations: in.OtherOperations, OtherCallers: in.OtherCallers}
-	for _, o := range in.Operations {
-		out.Operations = append(out.Operations, workbench.OperationUse{Upstream: postern.UpstreamID(o.Upstream), Operation: clip(o.Operation, 200), Method: clip(o.Method, 20),
-			Path: clip(o.Path, 200), Calls: o.Calls, OK: o.Succeeded, First: o.FirstSeen, Last: o.LastSeen, Writes: o.Writes})
-	}
-	for _, c := range in.Callers {
-		ip, _ := netip.ParseAddr(c.IP)
-		out.Callers = append(out.Callers, workbench.Caller{IP: ip, UserAgent: clip(c.UserAgent, 200), Calls: c.Calls, Refused: c.Refused, First: c.FirstSeen, Last: c.LastSeen})
-	}
-	return out
 }
 
 type legacyScopesOutput struct{ Body api.LegacyScopeNames }

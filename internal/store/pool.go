@@ -333,6 +333,10 @@ func retryable(err error) bool {
 	if _, unknown := errors.AsType[commitLost](err); unknown {
 		return false // it may not have been undone
 	}
+	// SQLite has no queue: where many want its lock, one may find it taken at each look for as long as a try waits.
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code()&0xff == sqlite3.SQLITE_BUSY
+	}
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (e.Code == "40001" || e.Code == "40P01") || lost(err)
 }

@@ -38,6 +38,7 @@ type MigrationItem struct {
 	Needs        []string          `json:"needs" nullable:"false" doc:"The smallest set of scopes that permits all that it did."`
 	Scopes       []string          `json:"scopes,omitempty" doc:"As they were decided for the new key."`
 	NewKeyID     string            `json:"newKeyId,omitempty"`
+	MovedTo      string            `json:"movedTo,omitempty" doc:"Where it moved, in words."`
 	Checks       []MigrationCheck  `json:"checks" nullable:"false"`
 	Gate         MigrationGate     `json:"gate"`
 	Callers      []MigrationCaller `json:"callers" nullable:"false" doc:"Those that still use the old credential come first."`
@@ -122,6 +123,12 @@ type ChooseOwner struct {
 	MemberID string `json:"memberId" doc:"Empty: nobody."`
 }
 
+// MovedTo says where an old credential moved.
+type MovedTo struct {
+	KeyID string `json:"keyId,omitempty" maxLength:"64" doc:"A service key that is there already and takes over. Empty: none; one that was named before is taken back."`
+	Note  string `json:"note,omitempty" maxLength:"1000" doc:"In words: an app, another system."`
+}
+
 // MigrationKey is the new key to be made.
 type MigrationKey struct {
 	Name      string    `json:"name,omitempty" maxLength:"64" doc:"Left out: made of the old one's."`
@@ -140,8 +147,8 @@ type Brownouts struct {
 	From       time.Time  `json:"from,omitzero" doc:"The first of a ramp: one a day, of 1, 5 and 15 minutes, 1 hour, then 4 hours."`
 	Days       int        `json:"days,omitempty" minimum:"1" maximum:"30" doc:"How many days the ramp has: 5 unless said."`
 	Windows    []Brownout `json:"windows,omitempty" maxItems:"64" doc:"In the place of a ramp."`
-	MaxCalls   int64      `json:"maxCalls,omitempty" minimum:"1" doc:"So many refused calls in a brownout end all of them: 100 unless said."`
-	MaxCallers int64      `json:"maxCallers,omitempty" minimum:"1" doc:"So many refused callers do: 3 unless said."`
+	MaxCalls   int64      `json:"maxCalls,omitempty" minimum:"1" maximum:"2000" doc:"So many refused calls in a brownout end all of them: 100 unless said."`
+	MaxCallers int64      `json:"maxCallers,omitempty" minimum:"1" maximum:"50" doc:"So many refused callers do: 3 unless said."`
 }
 
 // Brownout is one short refusal.

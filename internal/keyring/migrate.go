@@ -149,7 +149,7 @@ func (c *change) saveMigration(i *store.MigrationItem, was map[string]any, actio
 // itemFacts is what the audit log keeps of an item.
 func itemFacts(i *store.MigrationItem) map[string]any {
 	m := map[string]any{"credential": string(i.Key)}
-	for name, v := range map[string]string{"path": i.Path, "why": i.PathWhy, "owner": string(i.Owner), "newKey": string(i.NewKey), "stoppedWhy": i.StoppedWhy, "note": i.SignedNote} {
+	for name, v := range map[string]string{"path": i.Path, "why": i.PathWhy, "owner": string(i.Owner), "newKey": string(i.NewKey), "movedTo": i.MovedTo, "stoppedWhy": i.StoppedWhy, "note": i.SignedNote} {
 		if v != "" {
 			m[name] = v
 		}
@@ -235,7 +235,7 @@ func (kr *Keyring) ArchiveMigration(ctx context.Context, by postern.Actor, id st
 		if !i.ArchivedAt.IsZero() {
 			return postern.Errorf(postern.CodeConflict, "%q is switched off already.", i.Name)
 		}
-		i.ArchivedAt, i.ArchivedBy, i.UndoUntil = c.now, c.by.MemberID, c.now.Add(UndoArchive)
+		i.ArchivedAt, i.ArchivedBy, i.UndoUntil, i.PausedBefore = c.now, c.by.MemberID, c.now.Add(UndoArchive), rec.Row.PausedAt
 		if rec.Row.PausedAt.IsZero() {
 			rec.Row.PausedAt = c.now
 		}
@@ -245,8 +245,8 @@ func (kr *Keyring) ArchiveMigration(ctx context.Context, by postern.Actor, id st
 }
 
 // UndoMigration brings back an old credential that was switched off, within
-// UndoArchive. Whoever switched it off gives nothing by that; anyone else must hold
-// what it may do.
+// UndoArchive, as it was: one that was paused before stays paused. Whoever switched it
+// off gives nothing by that; anyone else must hold what it may do.
 func (kr *Keyring) UndoMigration(ctx context.Context, by postern.Actor, id string) (store.MigrationItem, int64, error) {
 	return kr.retire(ctx, by, id, actMigrateUndo, func(c *change, m *postern.Member, i *store.MigrationItem, rec *store.LegacyRecord) error {
 		if i.ArchivedAt.IsZero() {
@@ -265,7 +265,7 @@ func (kr *Keyring) UndoMigration(ctx context.Context, by postern.Actor, id strin
 			}
 		}
 		i.ArchivedAt, i.ArchivedBy, i.UndoUntil, i.SignedAt, i.SignedBy, i.SignedNote = time.Time{}, "", time.Time{}, time.Time{}, "", ""
-		rec.Row.PausedAt = time.Time{}
+		rec.Row.PausedAt, i.PausedBefore = i.PausedBefore, time.Time{}
 		return nil
 	})
 }
@@ -279,6 +279,9 @@ func (kr *Keyring) EndMigration(ctx context.Context, by postern.Actor, id string
 		}
 		if c.now.Before(i.UndoUntil) {
 			return postern.Errorf(postern.CodeConflict, "%q can still be brought back until %s. It ends after that.", i.Name, i.UndoUntil.UTC().Format("2 January 2006 at 15:04 MST"))
+		}
+		if rec.Row.PausedAt.IsZero() {
+			return postern.Errorf(postern.CodeConflict, "%q works again: somebody resumed it. Switch it off once more.", i.Name)
 		}
 		i.EndedAt = c.now
 		rec.Row.RevokedAt, rec.Legacy.EndedWhy = c.now, "Moved: its replacement has taken over."
@@ -298,6 +301,10 @@ func setBrownouts(rec *store.LegacyRecord, list []postern.Window) {
 	rec.Row.Retiring = &r
 }
 
+// MaxBudget is the most that a brownout may break. What it refuses is counted up to
+// that: a budget beyond it would never end one.
+var MaxBudget = store.MigrationBudget{Calls: 2000, Callers: 50}
+
 // SetBrownouts schedules when an old credential is refused for a short while, in the
 // place of what was scheduled before.
 func (kr *Keyring) SetBrownouts(ctx context.Context, by postern.Actor, id string, list []postern.Window, budget store.MigrationBudget) (store.MigrationItem, int64, error) {
@@ -305,8 +312,8 @@ func (kr *Keyring) SetBrownouts(ctx context.Context, by postern.Actor, id string
 		if err := checkBrownouts(list, c.now); err != nil {
 			return err
 		}
-		if budget.Calls < 1 || budget.Callers < 1 {
-			return postern.Invalidf("budget", "Say how many refused calls, and how many callers, end a brownout: one or more of each.")
+		if budget.Calls < 1 || budget.Calls > MaxBudget.Calls || budget.Callers < 1 || budget.Callers > MaxBudget.Callers {
+			return postern.Invalidf("budget", "Say how many refused calls, from 1 to %d, and how many callers, from 1 to %d, end a brownout.", MaxBudget.Calls, MaxBudget.Callers)
 		}
 		if !i.ArchivedAt.IsZero() {
 			return postern.Errorf(postern.CodeConflict, "%q is switched off already.", i.Name)

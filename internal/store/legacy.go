@@ -302,3 +302,25 @@ func (q *queries) insertRows(ctx context.Context, what, head string, rows [][]an
 	}
 	return nil
 }
+
+// LegacySunset is how many imported credentials of an account that still work have a sunset on a day.
+type LegacySunset struct {
+	Account postern.AccountID
+	At      time.Time // the first of that day's
+	N       int64
+	Name    string // of one of them
+}
+
+// LegacySunsets are the sunsets up to a time of imported credentials that still work, by account and day.
+func (q *queries) LegacySunsets(ctx context.Context, now, before time.Time) ([]LegacySunset, error) {
+	const day = int64(24 * time.Hour / time.Microsecond)
+	rows, err := q.db.QueryContext(ctx, `select l.account_id, min(l.sunset_at), count(*), min(l.name) from legacy_credentials l join credentials c on c.key_id = l.key_id
+		where l.sunset_at <> 0 and l.sunset_at <= $1 and l.ended_at = 0 and c.revoked_at = 0 and c.deleted_at = 0 and c.paused_at = 0 and (c.expires_at = 0 or c.expires_at > $2)
+		group by l.account_id, l.sunset_at / $3 order by l.account_id, min(l.sunset_at)`, micros(before), micros(now), day)
+	return collect(rows, err, func(s scanner) (l LegacySunset, err error) {
+		var at int64
+		err = s.Scan(&l.Account, &at, &l.N, &l.Name)
+		l.At = fromMicros(at)
+		return l, err
+	})
+}

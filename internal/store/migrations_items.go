@@ -49,6 +49,7 @@ type MigrationItem struct {
 	ScopesAt time.Time        `json:"scopesAt,omitzero"` // zero until they are decided
 
 	KeyMadeAt time.Time `json:"keyMadeAt,omitzero"`
+	MovedTo   string    `json:"movedTo,omitempty"` // where it moved, in words: an app, another system
 
 	Budget      MigrationBudget `json:"budget,omitzero"`
 	StoppedAt   time.Time       `json:"stoppedAt,omitzero"` // when its brownouts were last stopped
@@ -66,6 +67,12 @@ type MigrationItem struct {
 	UndoUntil  time.Time        `json:"undoUntil,omitzero"`
 	EndedAt    time.Time        `json:"endedAt,omitzero"` // for good
 
+	// PausedBefore is when somebody had paused it before it was switched off: an undo leaves it paused then.
+	PausedBefore time.Time `json:"pausedBefore,omitzero"`
+
+	// Altered says that the record was changed by other means than Postern: nothing that was decided is in it.
+	Altered bool `json:"-"`
+
 	// Seen is what an uploaded inventory said of it, as JSON.
 	Seen   string    `json:"seen,omitempty"`
 	SeenAt time.Time `json:"seenAt,omitzero"`
@@ -77,15 +84,25 @@ type MigrationBudget struct {
 	Callers int64 `json:"callers"` // callers that were refused in a window
 }
 
-const itemColumns = "id, account_id, key_id, fingerprint, new_key, body, created_at, revision"
+// An item tells who may bring a credential back, and what its new key gets: it is sealed.
+var itemsTable = newSealed("migration_items", 1, "id account_id key_id fingerprint new_key open body created_at revision")
 
-func scanItem(s scanner) (i MigrationItem, err error) {
+func itemValues(i *MigrationItem, body string) []any {
+	return []any{i.ID, i.AccountID, i.Key, i.Fingerprint, i.NewKey, bit(i.EndedAt.IsZero()), body, micros(i.CreatedAt), i.Revision}
+}
+
+func (q *queries) scanItem(s scanner) (i MigrationItem, err error) {
 	var body string
-	var created int64
-	if err = s.Scan(&i.ID, &i.AccountID, &i.Key, &i.Fingerprint, &i.NewKey, &body, &created, &i.Revision); err != nil {
+	var open, created int64
+	var m mark
+	if err = s.Scan(append([]any{&i.ID, &i.AccountID, &i.Key, &i.Fingerprint, &i.NewKey, &open, &body, &created, &i.Revision}, m.targets()...)...); err != nil {
 		return i, err
 	}
 	i.CreatedAt = fromMicros(created)
+	if q.seals.broken(itemsTable, []any{i.ID, i.AccountID, i.Key, i.Fingerprint, i.NewKey, open, body, created, i.Revision}, m) {
+		// It is one about which nothing was decided, until somebody decides it anew.
+		return MigrationItem{ID: i.ID, AccountID: i.AccountID, Key: i.Key, Fingerprint: i.Fingerprint, CreatedAt: i.CreatedAt, Revision: i.Revision, Altered: true}, nil
+	}
 	if err := fromJSON(body, &i); err != nil {
 		return i, fmt.Errorf("store: migration item %s: %w", i.ID, err)
 	}
@@ -94,12 +111,12 @@ func scanItem(s scanner) (i MigrationItem, err error) {
 
 // Migration reads an item of an account, by its ID or that of its credential.
 func (q *queries) Migration(ctx context.Context, a postern.AccountID, id string) (MigrationItem, error) {
-	return one(q.db.QueryRowContext(ctx, "select "+itemColumns+" from migration_items where account_id = $1 and (id = $2 or key_id = $2)", a, id), scanItem, "migration item")
+	return one(q.db.QueryRowContext(ctx, "select "+itemsTable.list("")+" from migration_items where account_id = $1 and (id = $2 or key_id = $2)", a, id), q.scanItem, "migration item")
 }
 
 // MigrationOf reads the item of an imported credential; ok is false where nothing was decided about it yet.
 func (q *queries) MigrationOf(ctx context.Context, key postern.KeyID) (i MigrationItem, ok bool, err error) {
-	i, err = one(q.db.QueryRowContext(ctx, "select "+itemColumns+" from migration_items where key_id = $1 and key_id <> ''", key), scanItem, "migration item")
+	i, err = one(q.db.QueryRowContext(ctx, "select "+itemsTable.list("")+" from migration_items where key_id = $1 and key_id <> ''", key), q.scanItem, "migration item")
 	if errors.Is(err, postern.CodeNotFound) {
 		return i, false, nil
 	}
@@ -108,7 +125,7 @@ func (q *queries) MigrationOf(ctx context.Context, key postern.KeyID) (i Migrati
 
 // MigrationByFingerprint reads the item of an account that an inventory made; ok is false where there is none.
 func (q *queries) MigrationByFingerprint(ctx context.Context, a postern.AccountID, fingerprint string) (i MigrationItem, ok bool, err error) {
-	i, err = one(q.db.QueryRowContext(ctx, "select "+itemColumns+" from migration_items where account_id = $1 and fingerprint = $2 and fingerprint <> ''", a, fingerprint), scanItem, "migration item")
+	i, err = one(q.db.QueryRowContext(ctx, "select "+itemsTable.list("")+" from migration_items where account_id = $1 and fingerprint = $2 and fingerprint <> ''", a, fingerprint), q.scanItem, "migration item")
 	if errors.Is(err, postern.CodeNotFound) {
 		return i, false, nil
 	}
@@ -119,22 +136,15 @@ func (q *queries) MigrationByFingerprint(ctx context.Context, a postern.AccountI
 // named, in the order of their IDs, from after one of them: with open only those
 // that have not ended.
 func (q *queries) MigrationItems(ctx context.Context, a postern.AccountID, open bool, after string, n int) ([]MigrationItem, error) {
-	rows, err := q.db.QueryContext(ctx, "select "+itemColumns+` from migration_items where ($1 = '' or account_id = $1)
+	rows, err := q.db.QueryContext(ctx, "select "+itemsTable.list("")+` from migration_items where ($1 = '' or account_id = $1)
 		and ($2 = 0 or open = 1) and id > $3 order by id limit $4`, a, bit(open), after, n)
-	return collect(rows, err, scanItem)
+	return collect(rows, err, q.scanItem)
 }
 
 // PutMigration writes an item: a new one at revision 1, or the change of one that is there.
 func (tx *Tx) PutMigration(ctx context.Context, i *MigrationItem) error {
-	open := bit(i.EndedAt.IsZero())
-	if i.Revision == 0 {
-		i.Revision = 1
-		return tx.exec(ctx, "insert migration item", `insert into migration_items (id, account_id, key_id, fingerprint, new_key, open, body, created_at, revision)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, i.ID, i.AccountID, i.Key, i.Fingerprint, i.NewKey, open, asJSON(i), micros(i.CreatedAt), i.Revision)
-	}
 	i.Revision++
-	return tx.execOne(ctx, "migration item", `update migration_items set key_id = $2, fingerprint = $3, new_key = $4, open = $5, body = $6, revision = $7
-		where id = $1`, i.ID, i.Key, i.Fingerprint, i.NewKey, open, asJSON(i), i.Revision)
+	return tx.exec(ctx, "put migration item", itemsTable.put(), tx.seals.seal(itemsTable, itemValues(i, asJSON(i)))...)
 }
 
 // LegacyScope says which scopes of today an old name stands for.

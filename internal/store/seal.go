@@ -49,7 +49,7 @@ var (
 // SealedTables names the tables whose rows are sealed.
 func SealedTables() (out []string) {
 	for _, t := range []*sealedTable{accountsTable, rolesTable, membersTable, singleUseTable, sessionsTable, passwordsTable,
-		totpsTable, passkeysTable, identitiesTable, upstreamsTable, catalogsTable, policiesTable, rotationsTable, campaignsTable, campaignKeysTable} {
+		totpsTable, passkeysTable, identitiesTable, upstreamsTable, catalogsTable, policiesTable, rotationsTable, campaignsTable, campaignKeysTable, itemsTable} {
 		out = append(out, t.name)
 	}
 	return out

@@ -47,6 +47,7 @@ func newSealed(t *testing.T, db *store.DB) *sealed {
 			tx.PutPolicy(ctx, &postern.Policy{AccountID: x.a.ID, RequireExpiry: true, RemindExpiry: []int{7}, ChangedBy: x.ann.ID, ChangedAt: t0}),
 			tx.PutRotation(ctx, &postern.RotationPlan{Key: "k1", AccountID: x.a.ID, Generation: 1, Ends: postern.EndHold, BeganAt: t0, Deadline: t0, Latest: t0, Idle: time.Hour}),
 			tx.PutCampaign(ctx, &store.Campaign{ID: "cmp_1", AccountID: x.a.ID, Name: "By Friday", MadeBy: x.ann.ID, Deadline: t0.Add(time.Hour), CreatedAt: t0}),
+			tx.PutMigration(ctx, &store.MigrationItem{ID: "mig_1", AccountID: x.a.ID, Key: "k1", Fingerprint: "fp_1", NewKey: "k2", Name: "old", ArchivedBy: x.ann.ID, CreatedAt: t0}),
 			tx.InsertCampaignKeys(ctx, []store.CampaignKey{{Campaign: "cmp_1", Key: "k1", AccountID: x.a.ID, Name: "nightly", Generation: 1}}),
 			tx.PutRecoveryCodes(ctx, x.ben.ID, []postern.SecretHash{x.hash}, t0),
 		} {
@@ -123,6 +124,15 @@ func (x *sealed) sound(t *testing.T, db *store.DB, table string) (n int) {
 		check(err)
 		for _, p := range all {
 			count(!p.Altered)
+		}
+	case "migration_items":
+		all, err := db.MigrationItems(ctx, "", false, "", 9)
+		check(err)
+		for _, i := range all {
+			if i.Altered && (i.NewKey != "" || i.ArchivedBy != "" || i.Name != "") {
+				t.Errorf("an altered item is %+v", i)
+			}
+			count(!i.Altered)
 		}
 	case "campaigns", "campaign_keys":
 		for _, a := range []postern.AccountID{x.a.ID, x.b.ID} {
@@ -234,7 +244,7 @@ var where = map[string]string{
 	"accounts": "name = 'C'", "roles": "id like 'rol_1%'", "members": "email like 'cat@%'", "single_use": "id like '%'", "sessions": "id like 'ses_1%'",
 	"passwords": "length >= 20", "totps": "last_step >= 7", "passkeys": "id like 'pk%'", "identities": "subject like 'ben%'",
 	"upstreams": "id like 'api%'", "catalogs": "upstream_id like 'api%'",
-	"policies": "revision > 0", "rotations": "generation > 0", "campaigns": "name like 'By%'", "campaign_keys": "key_id like 'k1%'",
+	"policies": "revision > 0", "rotations": "generation > 0", "campaigns": "name like 'By%'", "campaign_keys": "key_id like 'k1%'", "migration_items": "created_at > 0",
 }
 
 // TestEveryEditOfASealedRowIsFound edits each column of each sealed table, as the

@@ -47,6 +47,8 @@ type Watcher struct {
 	cfg  WatchConfig
 	wake chan struct{}
 
+	chasedAt time.Time // only Settle looks at it
+
 	mu      sync.Mutex
 	pending map[postern.KeyID]postern.AccountID
 }
@@ -129,9 +131,6 @@ func (w *Watcher) Look(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// refusedMost is how many refused calls are looked at.
-const refusedMost = 2000
-
 // judge looks at what a credential's latest brownout refused.
 func (w *Watcher) judge(ctx context.Context, account postern.AccountID, key postern.KeyID) error {
 	i, ok, err := w.cfg.DB.MigrationOf(ctx, key)
@@ -189,7 +188,7 @@ func (w *Watcher) judge(ctx context.Context, account postern.AccountID, key post
 // refused counts what a brownout refused on all nodes, and names whose calls those were.
 func (w *Watcher) refused(ctx context.Context, account postern.AccountID, key postern.KeyID, in postern.Window) (calls int64, who []string, err error) {
 	var after activity.Cursor
-	for calls < refusedMost {
+	for calls < keyring.MaxBudget.Calls {
 		var page []postern.Activity
 		page, after, err = w.cfg.Activity.Query(ctx, activity.Filter{Account: account, Key: key, Reason: postern.ReasonBrownout, Since: in.From}, after, 200)
 		if err != nil {
@@ -197,7 +196,7 @@ func (w *Watcher) refused(ctx context.Context, account postern.AccountID, key po
 		}
 		for k := range page {
 			calls++
-			if name := callerName(page[k].UserAgent, page[k].IP); !slices.Contains(who, name) && len(who) < 50 {
+			if name := callerName(page[k].UserAgent, page[k].IP); !slices.Contains(who, name) && int64(len(who)) < keyring.MaxBudget.Callers {
 				who = append(who, name)
 			}
 		}
@@ -217,7 +216,7 @@ const (
 
 // Settle does what is due about the items of all accounts.
 func (w *Watcher) Settle(ctx context.Context) error {
-	var errs []error
+	errs := []error{w.chase(ctx)}
 	for after := ""; ; {
 		const page = 500
 		list, err := w.cfg.DB.MigrationItems(ctx, "", true, after, page)
@@ -248,6 +247,9 @@ func (w *Watcher) settle(ctx context.Context, i *store.MigrationItem) error {
 	case l.State(now) == postern.LegacyEnded:
 		return nil
 	case !i.ArchivedAt.IsZero():
+		if l.PausedAt.IsZero() {
+			return w.resumed(ctx, by, i)
+		}
 		if now.Before(i.UndoUntil) {
 			return nil
 		}
@@ -272,6 +274,17 @@ func (w *Watcher) settle(ctx context.Context, i *store.MigrationItem) error {
 	week := int64(now.Sub(since) / remindEvery)
 	return w.cfg.Tell(ctx, News{Account: i.AccountID, Owner: i.Owner, Waits: true, Dedupe: fmt.Sprintf("migration_waits:%s:%d", i.ID, week), Subject: i.Name + " still waits to be moved",
 		Words: fmt.Sprintf("Nothing was decided about it for %d days. Its page says what to do next.", int(now.Sub(since)/aDay)), Link: "/migration/" + i.ID})
+}
+
+// resumed notes that a credential that was switched off works again, since somebody
+// resumed it: it must not end by itself.
+func (w *Watcher) resumed(ctx context.Context, by postern.Actor, i *store.MigrationItem) error {
+	_, err := w.cfg.Keyring.EditMigration(ctx, by, i.ID, "migration.resumed", func(i *store.MigrationItem) error {
+		i.ArchivedAt, i.ArchivedBy, i.UndoUntil, i.PausedBefore = time.Time{}, "", time.Time{}, time.Time{}
+		i.SignedAt, i.SignedBy, i.SignedNote = time.Time{}, "", ""
+		return nil
+	})
+	return err
 }
 
 // link finds the credential of an item that an inventory made, once that is imported.

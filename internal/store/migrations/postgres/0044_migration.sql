@@ -10,7 +10,9 @@ create table migration_items (
   open bigint not null,
   body text not null,
   created_at bigint not null,
-  revision bigint not null
+  revision bigint not null,
+  mac bytea not null,
+  mac_pepper bigint not null
 );
 create unique index migration_items_key on migration_items (key_id) where key_id <> '';
 create unique index migration_items_fingerprint on migration_items (account_id, fingerprint) where fingerprint <> '';

@@ -10,7 +10,9 @@ create table migration_items (
   open integer not null,
   body text not null,
   created_at integer not null,
-  revision integer not null
+  revision integer not null,
+  mac blob not null,
+  mac_pepper integer not null
 ) strict;
 create unique index migration_items_key on migration_items (key_id) where key_id <> '';
 create unique index migration_items_fingerprint on migration_items (account_id, fingerprint) where fingerprint <> '';

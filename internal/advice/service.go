@@ -11,6 +11,7 @@ import (
 	"postern.dev/postern"
 	"postern.dev/postern/internal/activity"
 	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/limit"
 )
 
 // Service gives advice on the keys of an account.
@@ -24,6 +25,7 @@ type Service struct {
 	world   *World
 	seen    map[seenKey]*seen
 	reads   atomic.Int64 // keys whose calls were read
+	replays *limit.Places
 }
 
 // What was read of a key's calls is kept for a while, and of so many keys at most.
@@ -49,7 +51,7 @@ type seen struct {
 
 // NewService makes a Service. now is UTC.
 func NewService(kr *keyring.Keyring, log *activity.Log, now func() time.Time) *Service {
-	return &Service{kr: kr, log: log, now: now, seen: map[seenKey]*seen{}}
+	return &Service{kr: kr, log: log, now: now, seen: map[seenKey]*seen{}, replays: limit.NewPlaces(replaysAtOnce, replaysEach)}
 }
 
 // ground is what the advice on all keys of an account rests on.

@@ -1,6 +1,7 @@
 package advice_test
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"slices"
@@ -131,4 +132,54 @@ func TestServiceAdvises(t *testing.T) {
 			t.Errorf("nobody's what-if = %v", err)
 		}
 	})
+}
+
+// One account replays its calls twice at once and no more, all together four times; who
+// is turned away is told to come back, who goes away gets nothing, and places come back.
+func TestReplaysHaveBounds(t *testing.T) {
+	s := newServer(t, storetest.SQLite(t))
+	s.set(t0.AddDate(0, 0, -60))
+	made, err := s.CreateKey(t.Context(), s.super, keyring.NewKey{Name: "k", Scopes: []postern.Scope{"accounting.contacts"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	narrow := keyring.Narrowing{Watch: true, Scopes: &[]postern.Scope{}}
+	if _, err := s.NarrowKey(t.Context(), s.super, made.Key.ID, narrow); err != nil {
+		t.Fatal(err)
+	}
+	s.set(t0)
+	hold := func(a postern.AccountID) func() {
+		t.Helper()
+		leave, err := s.advice.Enter(t.Context(), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return leave
+	}
+	ask := func(ctx context.Context, want error) {
+		t.Helper()
+		_, err := s.advice.WhatIf(ctx, s.super, made.Key.ID, &advice.Proposal{}, advice.Span{})
+		if !errors.Is(err, want) {
+			t.Errorf("what-if: %v, want %v", err, want)
+		}
+		if _, err := s.advice.Watched(ctx, s.super, made.Key.ID, advice.Span{}); !errors.Is(err, want) {
+			t.Errorf("watched: %v, want %v", err, want)
+		}
+	}
+	one, two := hold(s.super.AccountID), hold(s.super.AccountID)
+	ask(t.Context(), postern.CodeRateLimited)
+	one()
+	ask(t.Context(), nil)
+	three, four := hold("globex"), hold("globex")
+	fifth := hold("initech")
+	ask(t.Context(), postern.CodeUnavailable)
+	for _, leave := range []func(){two, three, four, fifth} {
+		leave()
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	ask(gone, context.Canceled)
+	for range 2 { // nothing of all that kept a place
+		hold(s.super.AccountID)
+	}
 }

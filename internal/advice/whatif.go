@@ -9,6 +9,7 @@ import (
 	"postern.dev/postern"
 	"postern.dev/postern/internal/activity"
 	"postern.dev/postern/internal/catalog"
+	"postern.dev/postern/internal/limit"
 )
 
 // Span says which recorded calls to replay, and how long one answer may take.
@@ -23,6 +24,25 @@ const (
 	MaxSpan   = 90 * day
 	MaxWithin = 30 * time.Second
 )
+
+// A replay reads and decides call by call, for up to half a minute: so many run at
+// once, and of one account no more than half, so that nobody keeps all others waiting.
+const (
+	replaysAtOnce = 4
+	replaysEach   = 2
+	replayWait    = 2 * time.Second // for a place
+)
+
+// enter takes a place for a replay, or says why there is none.
+func (s *Service) enter(ctx context.Context, a postern.AccountID) (leave func(), err error) {
+	switch leave, how := s.replays.Enter(ctx, string(a), replayWait); how {
+	case limit.Entered:
+		return leave, nil
+	case limit.Share:
+		return nil, postern.Errorf(postern.CodeRateLimited, "%d replays of your account's calls are running. Try again when one has ended.", replaysEach)
+	}
+	return nil, postern.Errorf(postern.CodeUnavailable, "The server is replaying calls for others. Try again in a moment.")
+}
 
 func (sp *Span) check(now time.Time) error {
 	if sp.To.IsZero() || sp.To.After(now) {
@@ -51,6 +71,11 @@ func (s *Service) WhatIf(ctx context.Context, by postern.Actor, id postern.KeyID
 	if err := sp.check(g.now); err != nil {
 		return nil, err
 	}
+	leave, err := s.enter(ctx, by.AccountID)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	then := g.world
 	if p.Catalogs != nil {
 		if then, err = NewWorld(g.instead(p.Catalogs)); err != nil {
@@ -99,8 +124,13 @@ func (s *Service) stream(ctx context.Context, f activity.Filter, sp Span, r *rep
 	n := 0
 	r.out.From, r.out.To, r.out.After = f.Since, f.Until, sp.After
 	err := s.log.EachAfter(ctx, f, sp.After, func(a *postern.Activity) error {
-		if n++; n%256 == 0 && time.Now().After(stop) {
-			return errTime
+		if n++; n%256 == 0 {
+			if time.Now().After(stop) {
+				return errTime
+			}
+			if err := ctx.Err(); err != nil {
+				return err // nobody waits for the answer
+			}
 		}
 		r.look(a)
 		r.out.After = a.Seq
@@ -129,13 +159,23 @@ func (s *Service) Watched(ctx context.Context, by postern.Actor, id postern.KeyI
 	if sp.Within <= 0 {
 		sp.Within = time.Second
 	}
+	leave, err := s.enter(ctx, by.AccountID)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	r := newReplayer(nil, nil, 0)
 	stop := time.Now().Add(min(sp.Within, MaxWithin))
 	f := activity.Filter{Account: by.AccountID, Key: id, Since: sp.From}
 	r.out.From, r.out.To, r.out.After = sp.From, sp.To, sp.After
 	err = s.log.EachAfter(ctx, f, sp.After, func(a *postern.Activity) error {
-		if r.out.Looked%256 == 255 && time.Now().After(stop) {
-			return errTime
+		if r.out.Looked%256 == 255 {
+			if time.Now().After(stop) {
+				return errTime
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 		}
 		r.watched(a)
 		return nil

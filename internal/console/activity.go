@@ -10,18 +10,19 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/limit"
 )
 
 // activityRoutes are the explorer of calls.
 func (c *Console) activityRoutes() []route {
 	read := []postern.Permission{postern.PermActivityRead}
-	slots := make(chan struct{}, exportsAtOnce)
+	places := limit.NewPlaces(exportsAtOnce, exportsEach)
 	return []route{
 		{Pattern: "GET /activity", Serve: c.listCalls, Need: read},
 		{Pattern: "GET /activity/{cursor}", Serve: c.showCall, Need: read},
 		{Pattern: "GET /activity/live", Quiet: true, Serve: c.liveCalls, Need: read},
-		{Pattern: "GET /activity.csv", Serve: c.exportCalls("csv", slots), Need: read},
-		{Pattern: "GET /activity.jsonl", Serve: c.exportCalls("jsonl", slots), Need: read},
+		{Pattern: "GET /activity.csv", Serve: c.exportCalls("csv", places), Need: read},
+		{Pattern: "GET /activity.jsonl", Serve: c.exportCalls("jsonl", places), Need: read},
 	}
 }
 

@@ -12,13 +12,16 @@ import (
 	"postern.dev/postern"
 	"postern.dev/postern/api"
 	"postern.dev/postern/internal/activity"
+	"postern.dev/postern/internal/limit"
 	"postern.dev/postern/internal/store"
 )
 
 const (
-	// exportMax is the most rows of one export, exportsAtOnce how many may run.
+	// exportMax is the most rows of one export, exportsAtOnce how many of a kind may
+	// run, and exportsEach how many of them for one account.
 	exportMax     = 1_000_000
 	exportsAtOnce = 4
+	exportsEach   = 2
 	// liveWait is how long one question for new calls waits, liveLook how often it is
 	// looked meanwhile whether who asks is still in.
 	liveWait = 20 * time.Second
@@ -146,7 +149,7 @@ func (v *visit) sayJSON(status int, body any) error {
 
 // exportCalls sends the calls that the filters let through, page by page, so that a
 // million of them need no more room than one page.
-func (c *Console) exportCalls(kind string, slots chan struct{}) func(*visit) error {
+func (c *Console) exportCalls(kind string, places *limit.Places) func(*visit) error {
 	return func(v *visit) error {
 		keys, _, err := v.keysByID(v.r.Context())
 		if err != nil {
@@ -156,12 +159,11 @@ func (c *Console) exportCalls(kind string, slots chan struct{}) func(*visit) err
 		if !f.F.OK() {
 			return postern.Errorf(postern.CodeInvalid, "%s", f.F.Errors[0].Text)
 		}
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-		default:
-			return postern.Errorf(postern.CodeUnavailable, "Other downloads are running. Try again in a minute.")
+		leave, err := v.enterExport(places)
+		if err != nil {
+			return err
 		}
+		defer leave()
 		q := f.query(v.by.AccountID)
 		if q.Until.IsZero() {
 			q.Until = v.now // what comes while it runs doesn't belong to it
@@ -205,6 +207,17 @@ func (c *Console) exportCalls(kind string, slots chan struct{}) func(*visit) err
 			after = next
 		}
 	}
+}
+
+// enterExport takes a place for a download, or says why there is none.
+func (v *visit) enterExport(places *limit.Places) (leave func(), err error) {
+	switch leave, how := places.Enter(v.r.Context(), string(v.by.AccountID), 0); how {
+	case limit.Entered:
+		return leave, nil
+	case limit.Share:
+		return nil, postern.Errorf(postern.CodeRateLimited, "%d downloads of your account are running. Try again when one has ended.", exportsEach)
+	}
+	return nil, postern.Errorf(postern.CodeUnavailable, "Other downloads are running. Try again in a minute.")
 }
 
 var callColumns = []string{"time", "key", "key_id", "secret", "member_id", "method", "path", "api", "operation", "status", "answer", "reason", "would_refuse", "missing_scopes", "used_scopes",

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -15,6 +17,7 @@ import (
 	"postern.dev/postern"
 	"postern.dev/postern/internal/activity"
 	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/limit"
 )
 
 func activityViews(c func() Common) map[string][]view {
@@ -269,4 +272,26 @@ func TestActivityPages(t *testing.T) {
 			t.Errorf("%d calls on %d pages, want 120 on 3", len(seen), pages)
 		}
 	})
+}
+
+// TestDownloadsAreShared: one account can't hold all places for downloads.
+func TestDownloadsAreShared(t *testing.T) {
+	places := limit.NewPlaces(exportsAtOnce, exportsEach)
+	ask := func(a postern.AccountID, want error) func() {
+		t.Helper()
+		v := &visit{r: httptest.NewRequest("GET", "/activity.csv", nil), by: postern.Actor{AccountID: a}}
+		leave, err := v.enterExport(places)
+		if !errors.Is(err, want) {
+			t.Fatalf("a download of %s: %v, want %v", a, err, want)
+		}
+		return leave
+	}
+	first := ask("acme", nil)
+	ask("acme", nil)
+	ask("acme", postern.CodeRateLimited)
+	ask("globex", nil)
+	ask("globex", nil)
+	ask("initech", postern.CodeUnavailable)
+	first()
+	ask("initech", nil)
 }

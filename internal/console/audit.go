@@ -12,6 +12,7 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/api"
+	"postern.dev/postern/internal/limit"
 	"postern.dev/postern/internal/store"
 )
 
@@ -19,7 +20,7 @@ import (
 func (c *Console) auditRoutes() []route {
 	read := []postern.Permission{postern.PermAuditRead}
 	check := &auditCheck{c: c}
-	slots := make(chan struct{}, exportsAtOnce)
+	places := limit.NewPlaces(exportsAtOnce, exportsEach)
 	return []route{
 		{Pattern: "GET /audit", Serve: func(v *visit) error { return c.listAudit(v, check) }, Need: read},
 		{Pattern: "GET /audit/{entry}", Serve: c.showEntry, Need: read},
@@ -27,8 +28,8 @@ func (c *Console) auditRoutes() []route {
 		{Pattern: "GET /audit/check", Quiet: true, Serve: check.tell, Need: read},
 		{Pattern: "GET /audit/proof.json", Serve: check.proof, Need: read},
 		{Pattern: "GET /audit/checkpoint.txt", Serve: check.checkpoint, Need: read},
-		{Pattern: "GET /audit.csv", Serve: c.exportAudit("csv", slots), Need: read},
-		{Pattern: "GET /audit.jsonl", Serve: c.exportAudit("jsonl", slots), Need: read},
+		{Pattern: "GET /audit.csv", Serve: c.exportAudit("csv", places), Need: read},
+		{Pattern: "GET /audit.jsonl", Serve: c.exportAudit("jsonl", places), Need: read},
 	}
 }
 
@@ -479,7 +480,7 @@ func plainText(value any, zone *time.Location) string {
 }
 
 // exportAudit sends the entries that the filters let through.
-func (c *Console) exportAudit(kind string, slots chan struct{}) func(*visit) error {
+func (c *Console) exportAudit(kind string, places *limit.Places) func(*visit) error {
 	return func(v *visit) error {
 		f, err := v.auditFilter()
 		if err != nil {
@@ -488,12 +489,11 @@ func (c *Console) exportAudit(kind string, slots chan struct{}) func(*visit) err
 		if !f.F.OK() {
 			return postern.Errorf(postern.CodeInvalid, "%s", f.F.Errors[0].Text)
 		}
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-		default:
-			return postern.Errorf(postern.CodeUnavailable, "Other downloads are running. Try again in a minute.")
+		leave, err := v.enterExport(places)
+		if err != nil {
+			return err
 		}
+		defer leave()
 		people, err := v.people()
 		if err != nil {
 			return v.noAudit(err)

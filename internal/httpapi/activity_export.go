@@ -16,8 +16,6 @@ import (
 )
 
 const (
-	// exportsAtOnce is how many exports may run.
-	exportsAtOnce = 4
 	// exportPart is how long a part of an export may take to be sent.
 	exportPart = time.Minute
 	// exportFlush is after how many calls what is written is sent.
@@ -26,7 +24,7 @@ const (
 
 const exportWords = `Sends all calls that pass the filter and were written before, in the order of their numbers, oldest
 first. Where the connection breaks, ask again with after: the number of the last call that came whole. At most 4 exports
-run at once. The audit log gets an entry.`
+run at once, and 2 of one account. The audit log gets an entry.`
 
 type exportActivityInput struct {
 	Format string `query:"format" enum:"jsonl,csv,parquet,otlp" default:"jsonl" doc:"otlp: lines, each of which is the JSON of an OTLP logs request."`
@@ -56,17 +54,18 @@ func (s *server) exportActivity(ctx context.Context, in *exportActivityInput) (*
 	if err != nil {
 		return nil, err
 	}
-	if !enter(s.exports) {
-		return nil, postern.Errorf(postern.CodeUnavailable, "Other exports are running. Try again in a minute.")
+	leave, err := enterExport(ctx, s.exports, who.AccountID)
+	if err != nil {
+		return nil, err
 	}
 	// Going on is told of too: nothing proves that the part before was ever asked for.
 	if err := s.auditExport(ctx, in); err != nil {
-		leave(s.exports)
+		leave()
 		return nil, err
 	}
 	s.activity.Settle(ctx)
 	return &huma.StreamResponse{Body: func(huma.Context) {
-		defer leave(s.exports)
+		defer leave()
 		st := stateOf(ctx)
 		h := st.w.Header()
 		h.Set("Content-Type", callfile.ContentTypes[in.Format])

@@ -207,10 +207,9 @@ func (s *server) proveConsistency(ctx context.Context, in *consistencyInput) (*c
 
 const (
 	formatProof = "proof"
-	// auditExports bounds how many exports run, and auditPage how long one page of one may take.
-	auditExports = 4
-	auditPage    = 30 * time.Second
-	auditRows    = 500
+	// auditPage is how long one page of an export may take.
+	auditPage = 30 * time.Second
+	auditRows = 500
 )
 
 type exportAuditInput struct {
@@ -238,16 +237,17 @@ func (s *server) exportAudit(ctx context.Context, in *exportAuditInput) (*huma.S
 	if bare := (exportAuditInput{Format: formatProof}); in.Format == formatProof && *in != bare {
 		return nil, postern.Invalidf("format", "The format proof takes no filter, and begins with the first entry.")
 	}
-	if !enter(s.auditExports) {
-		return nil, postern.Errorf(postern.CodeUnavailable, "Other exports are running. Try again in a minute.")
+	leave, err := enterExport(ctx, s.auditExports, who.AccountID)
+	if err != nil {
+		return nil, err
 	}
 	x, err := s.beginExport(ctx, who, in)
 	if err != nil {
-		leave(s.auditExports)
+		leave()
 		return nil, err
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		defer leave(s.auditExports)
+		defer leave()
 		h := stateOf(ctx).w.Header()
 		h.Set("Content-Type", map[string]string{auditlog.JSONLines: "application/x-ndjson", formatProof: "application/x-ndjson", auditlog.CSV: "text/csv; charset=utf-8", auditlog.Syslog: "text/plain; charset=utf-8"}[in.Format])
 		h.Set("Cache-Control", "no-store")

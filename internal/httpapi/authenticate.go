@@ -11,6 +11,7 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/limit"
 )
 
 // maxAgent is how much of a user agent is kept with a change.
@@ -22,8 +23,8 @@ const maxAgent = 300
 func (s *server) authenticate(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		st := stateOf(r.Context())
-		from := network(st.call.RemoteIP)
-		if s.failures.spent(from) {
+		from := limit.Network(st.call.RemoteIP)
+		if s.failures.Spent(from) {
 			s.fail(w, st, postern.Errorf(postern.CodeRateLimited, "Too many refused credentials came from this address. Try again in a moment."))
 			return
 		}
@@ -41,7 +42,7 @@ func (s *server) authenticate(next http.Handler) http.Handler {
 		}
 		if !allowed {
 			if st.call.StatusOf() == http.StatusUnauthorized {
-				s.failures.take(from)
+				s.failures.Take(from)
 			}
 			s.noteRefusal(r, st)
 			s.door.Refuse(w, st.call)
@@ -58,11 +59,11 @@ func (s *server) authenticate(next http.Handler) http.Handler {
 // admit checks what concerns the request and not its credential, and reads the body.
 func (s *server) admit(w http.ResponseWriter, r *http.Request, st *state) error {
 	if changes(r) && st.actor.MemberID != "" {
-		limit := s.writes
+		throttle := s.writes
 		if isEnding(r) {
-			limit = s.endings
+			throttle = s.endings
 		}
-		if !limit.take(string(st.actor.MemberID)) {
+		if !throttle.Take(string(st.actor.MemberID)) {
 			return postern.Errorf(postern.CodeRateLimited, "You are making more than %d changes a second. Slow down.", s.cfg.WritesPerSecond)
 		}
 	}
@@ -76,11 +77,11 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, st *state) error 
 		st.format, st.body, err = openImport(w, r)
 		return err
 	}
-	limit, within := int64(maxBody), bodyTime
+	most, within := int64(maxBody), bodyTime
 	if op := st.call.Decision.Operation; op != nil && (op.Name == loadCatalog || op.Name == whatIfCatalog || op.Name == uploadInventory) {
-		limit, within = maxDocuments, documentTime
+		most, within = maxDocuments, documentTime
 	}
-	body, err := readBody(w, r, limit, within)
+	body, err := readBody(w, r, most, within)
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, st *state) error 
 // hears of it.
 func (s *server) noteRefusal(r *http.Request, st *state) {
 	d := &st.call.Decision
-	if !changes(r) || !d.Known || d.Operation == nil || d.Reason.Status() != http.StatusForbidden || !s.writes.take(string(d.KeyID())) {
+	if !changes(r) || !d.Known || d.Operation == nil || d.Reason.Status() != http.StatusForbidden || !s.writes.Take(string(d.KeyID())) {
 		return
 	}
 	e := postern.Errorf(postern.CodeForbidden, "Refused: %s.", d.Reason)

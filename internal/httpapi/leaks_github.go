@@ -5,13 +5,13 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/door"
 	"postern.dev/postern/internal/keyring"
 	"postern.dev/postern/internal/leaks"
+	"postern.dev/postern/internal/limit"
 )
 
 // GitHubConfig is what GitHubLeaksHandler needs.
@@ -36,36 +36,13 @@ func GitHubLeaksHandler(cfg GitHubConfig) http.Handler {
 	if cfg.FailuresPerSecond <= 0 {
 		cfg.FailuresPerSecond = 5
 	}
-	return cfg.Door.Recover(&githubHandler{cfg: cfg, failures: newThrottle(cfg.FailuresPerSecond), lane: make(chan struct{}, githubAhead), from: map[string]int{}})
+	return cfg.Door.Recover(&githubHandler{cfg: cfg, failures: limit.NewThrottle(cfg.FailuresPerSecond), places: limit.NewPlaces(githubAhead, githubEach)})
 }
 
 type githubHandler struct {
 	cfg      GitHubConfig
-	failures *throttle
-	lane     chan struct{}
-
-	mu   sync.Mutex
-	from map[string]int // reports that are being taken, by address
-}
-
-// enter takes a place for a report from an address, if there is one for it.
-func (h *githubHandler) enter(from string) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.from[from] >= githubEach || !enter(h.lane) {
-		return false
-	}
-	h.from[from]++
-	return true
-}
-
-func (h *githubHandler) leave(from string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	leave(h.lane)
-	if h.from[from]--; h.from[from] == 0 {
-		delete(h.from, from)
-	}
+	failures *limit.Throttle
+	places   *limit.Places // of reports that are being taken, by address
 }
 
 func (h *githubHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -90,18 +67,20 @@ func (h *githubHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *githubHandler) answer(w http.ResponseWriter, r *http.Request, call *door.Call) ([]leaks.Feedback, int) {
-	from := network(call.RemoteIP)
+	from := limit.Network(call.RemoteIP)
 	switch {
 	case r.Method != http.MethodPost:
 		return nil, http.StatusMethodNotAllowed
 	case r.ContentLength > leaks.MaxGitHubBody:
 		return nil, http.StatusRequestEntityTooLarge
-	case h.failures.spent(from):
+	case h.failures.Spent(from):
 		return nil, http.StatusTooManyRequests
-	case !h.enter(from):
+	}
+	leave, how := h.places.Enter(r.Context(), from, 0)
+	if how != limit.Entered {
 		return nil, http.StatusServiceUnavailable
 	}
-	defer h.leave(from)
+	defer leave()
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(githubTime))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, leaks.MaxGitHubBody))
 	if tooBig := (*http.MaxBytesError)(nil); errors.As(err, &tooBig) {
@@ -113,14 +92,14 @@ func (h *githubHandler) answer(w http.ResponseWriter, r *http.Request, call *doo
 	defer clear(body)
 	id, sig := r.Header["Github-Public-Key-Identifier"], r.Header["Github-Public-Key-Signature"]
 	if len(id) != 1 || len(sig) != 1 {
-		h.failures.take(from)
+		h.failures.Take(from)
 		return nil, http.StatusUnauthorized
 	}
 	switch err := h.cfg.Signers.Check(r.Context(), id[0], sig[0], body); {
 	case errors.Is(err, leaks.ErrNoKeys):
 		return nil, http.StatusServiceUnavailable
 	case err != nil:
-		h.failures.take(from)
+		h.failures.Take(from)
 		return nil, http.StatusUnauthorized
 	}
 	matches, err := leaks.Matches(body)

@@ -1,11 +1,11 @@
 package httpapi
 
 import (
-	"hash/maphash"
+	"context"
 	"net/http"
-	"net/netip"
-	"sync/atomic"
-	"time"
+
+	"postern.dev/postern"
+	"postern.dev/postern/internal/limit"
 )
 
 // lanes bound how many requests are served at once. What ends keys, and health,
@@ -45,54 +45,19 @@ func (l *lanes) lane(r *http.Request) chan struct{} {
 	return l.ordinary
 }
 
-// throttle limits how often something is done, for any number of names in a
-// fixed amount of memory: names share 4,096 buckets by a hash that nobody outside
-// can foresee.
-type throttle struct {
-	seed    maphash.Seed
-	each    int64 // nanoseconds between two
-	burst   int64 // how far ahead of time one may be
-	start   time.Time
-	buckets [4096]atomic.Int64 // the time at which a bucket is whole again, since start
-}
+const (
+	// exportsAtOnce is how many exports of a kind may run, and exportsEach how many of one account.
+	exportsAtOnce = 4
+	exportsEach   = 2
+)
 
-// newThrottle allows so many a second, and that many at once.
-func newThrottle(perSecond int) *throttle {
-	each := int64(time.Second) / int64(perSecond)
-	return &throttle{seed: maphash.MakeSeed(), each: each, burst: int64(time.Second), start: time.Now()}
-}
-
-func (t *throttle) bucket(name string) *atomic.Int64 {
-	return &t.buckets[maphash.String(t.seed, name)%uint64(len(t.buckets))]
-}
-
-// take counts one, and reports whether it is within the limit.
-func (t *throttle) take(name string) bool {
-	b, now := t.bucket(name), int64(time.Since(t.start))
-	for {
-		was := b.Load()
-		next := max(was, now) + t.each
-		if next > now+t.burst {
-			return false
-		}
-		if b.CompareAndSwap(was, next) {
-			return true
-		}
+// enterExport takes a place for an export of an account, or says why there is none.
+func enterExport(ctx context.Context, places *limit.Places, a postern.AccountID) (leave func(), err error) {
+	switch leave, how := places.Enter(ctx, string(a), 0); how {
+	case limit.Entered:
+		return leave, nil
+	case limit.Share:
+		return nil, postern.Errorf(postern.CodeRateLimited, "%d exports of your account are running. Try again when one has ended.", exportsEach)
 	}
-}
-
-// spent reports whether the next one would be beyond the limit, and counts nothing.
-func (t *throttle) spent(name string) bool {
-	now := int64(time.Since(t.start))
-	return max(t.bucket(name).Load(), now)+t.each > now+t.burst
-}
-
-// network is what an address is limited by: itself, or its /64, which one machine may own.
-func network(ip netip.Addr) string {
-	if ip = ip.Unmap(); ip.Is6() {
-		if p, err := ip.WithZone("").Prefix(64); err == nil {
-			return p.String()
-		}
-	}
-	return ip.String()
+	return nil, postern.Errorf(postern.CodeUnavailable, "Other exports are running. Try again in a minute.")
 }

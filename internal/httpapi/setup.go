@@ -6,6 +6,7 @@ import (
 	"postern.dev/postern"
 	"postern.dev/postern/api"
 	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/limit"
 )
 
 type joinedOutput struct{ Body api.Joined }
@@ -39,13 +40,13 @@ func (s *server) acceptInvitation(ctx context.Context, in *acceptInput) (*joined
 // credential of the address that it came from.
 func (s *server) useLink(ctx context.Context, use func(postern.Actor) (keyring.SetupDone, error)) (keyring.SetupDone, error) {
 	st := stateOf(ctx)
-	from := network(st.call.RemoteIP)
-	if s.failures.spent(from) {
+	from := limit.Network(st.call.RemoteIP)
+	if s.failures.Spent(from) {
 		return keyring.SetupDone{}, postern.Errorf(postern.CodeRateLimited, "Too many links that are not valid came from this address. Try again in a moment.")
 	}
 	done, err := use(postern.Actor{IP: st.call.RemoteIP.String(), UserAgent: clip(st.call.UserAgent, maxAgent), RequestID: st.call.RequestID})
 	if postern.CodeOf(err) == postern.CodeUnauthenticated && err != nil {
-		s.failures.take(from)
+		s.failures.Take(from)
 	}
 	return done, err
 }

@@ -17,6 +17,7 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/limit"
 	"postern.dev/postern/internal/verify"
 )
 
@@ -57,7 +58,7 @@ type Config struct {
 // Intake takes found secrets. Its methods may be called at once from many goroutines.
 type Intake struct {
 	cfg  Config
-	from *throttle
+	from *limit.Throttle
 }
 
 // New makes an Intake.
@@ -74,12 +75,12 @@ func New(cfg Config) (*Intake, error) {
 	if cfg.Told == nil {
 		cfg.Told = func() {}
 	}
-	return &Intake{cfg: cfg, from: newThrottle(cfg.PerSecond)}, nil
+	return &Intake{cfg: cfg, from: limit.NewThrottle(cfg.PerSecond)}, nil
 }
 
 // Allow counts a secret that an address presents, and refuses where they are too many.
 func (i *Intake) Allow(ip netip.Addr) error {
-	if !i.from.take(network(ip)) {
+	if !i.from.Take(limit.Network(ip)) {
 		return postern.Errorf(postern.CodeRateLimited, "Too many secrets came from this address. Try again in a moment.")
 	}
 	return nil

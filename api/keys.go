@@ -125,6 +125,7 @@ type ChangedKey struct {
 	Secret      string   `json:"secret,omitempty" doc:"The new secret, shown this once."`
 	SecretShown bool     `json:"secretShown,omitempty" doc:"Says that this request was made before and its secret was shown then."`
 	Receipt     *Receipt `json:"receipt,omitempty" doc:"Where the change is in force, where it takes something away."`
+	WatchEnded  bool     `json:"watchEnded,omitempty" doc:"Says that the narrowing which was being tried on the key ended with this change: it was compared with the scopes, IP list and end that the key had."`
 }
 
 // EffectiveEverywhere is the Effective of a change that every node decides by.

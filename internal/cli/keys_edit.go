@@ -143,6 +143,9 @@ func (c *call) changed(k api.ChangedKey, done, receipt string) error {
 		return c.WriteJSON(k)
 	}
 	c.Printf("%s\n", done)
+	if k.WatchEnded {
+		c.Printf("What was being tried on it ended, since the key is another by now. To try it again: postern keys narrow %s --watch\n", k.Name)
+	}
 	c.tellReceipt(k.Receipt, receipt)
 	return nil
 }

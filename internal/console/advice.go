@@ -118,7 +118,7 @@ func (c *Console) applyAdvice(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.done(link("/advice", "done", string(id)), "Done on "+made.Key.Name+".")
+	return v.done(link("/advice", "done", string(id)), "Done on "+made.Key.Name+"."+watchEnded(&made))
 }
 
 func (c *Console) dismissAdvice(v *visit) error {

@@ -210,14 +210,14 @@ func (c *Console) removeUnused(v *visit) error {
 	if gone == 0 {
 		return v.warn(h.Tab("scopes"), "Nothing was removed: the key does not have these scopes any more.")
 	}
-	_, err = c.kr.NarrowKey(v.r.Context(), v.by, h.K.ID, keyring.Narrowing{Scopes: &left, IfRevision: revisionOf(f), Why: "unused scopes"})
+	made, err := c.kr.NarrowKey(v.r.Context(), v.by, h.K.ID, keyring.Narrowing{Scopes: &left, IfRevision: revisionOf(f), Why: "unused scopes"})
 	if errors.Is(err, postern.CodePrecondition) {
 		return v.warn(h.Tab("scopes"), "Someone changed the key a moment ago, so nothing was removed. Look at its scopes and do it again.")
 	}
 	if err != nil {
 		return err
 	}
-	return v.done(h.Tab("scopes"), count(gone, "scope is", "scopes are")+" removed. The secret stays the same.")
+	return v.done(h.Tab("scopes"), count(gone, "scope is", "scopes are")+" removed. The secret stays the same."+watchEnded(&made))
 }
 
 // undoNarrowing takes back what was taken from the key a moment ago.

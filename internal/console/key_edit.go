@@ -193,7 +193,7 @@ func (c *Console) saveLimits(v *visit) error {
 			if made.Seq == 0 {
 				return v.done(h.Link(""), "Nothing changed.")
 			}
-			return v.done(h.Link(""), "Saved. The secret stays the same.")
+			return v.done(h.Link(""), "Saved. The secret stays the same."+watchEnded(&made))
 		}
 		if status, err = c.notSaved(v, &h, f, err); err != nil {
 			return err

@@ -129,7 +129,7 @@ func (c *Console) saveScopes(v *visit) error {
 		if made.Seq == 0 {
 			return v.done(h.Tab("scopes"), "Nothing changed.")
 		}
-		return v.done(h.Tab("scopes"), h.K.Name+" has "+count(len(made.Key.Scopes), "scope", "scopes")+" now. The secret stays the same.")
+		return v.done(h.Tab("scopes"), h.K.Name+" has "+count(len(made.Key.Scopes), "scope", "scopes")+" now. The secret stays the same."+watchEnded(&made))
 	}
 	status, err := c.notSaved(v, &h, f, err)
 	if err != nil {
@@ -150,6 +150,14 @@ func (c *Console) setScopes(v *visit, k *postern.ServiceKey, scopes []postern.Sc
 		return c.kr.NarrowKey(v.r.Context(), v.by, k.ID, keyring.Narrowing{Scopes: &scopes, IfRevision: revision})
 	}
 	return c.kr.EditKey(v.r.Context(), v.by, k.ID, keyring.KeyEdit{Scopes: &scopes, IfRevision: revision})
+}
+
+// watchEnded says that what was being tried on a key ended with a change of it.
+func watchEnded(made *keyring.Made) string {
+	if !made.WatchEnded {
+		return ""
+	}
+	return " What was being tried on it ended, since the key is another by now."
 }
 
 // notSaved makes a failed edit one of the form: what is wrong with it, or that

@@ -464,11 +464,12 @@ func (c *Console) firstCallEdit(v *visit, done string, edit func(*postern.Servic
 	}
 	in := edit(&k)
 	in.IfRevision = k.Revision
-	if _, err := c.kr.EditKey(v.r.Context(), v.by, k.ID, in); err != nil {
+	made, err := c.kr.EditKey(v.r.Context(), v.by, k.ID, in)
+	if err != nil {
 		return err
 	}
 	if v.r.Header.Get("Accept") != "application/json" {
-		return v.done("/keys/"+string(k.ID)+"/first-call", done)
+		return v.done("/keys/"+string(k.ID)+"/first-call", done+watchEnded(&made))
 	}
 	_, p, err := c.waitingKey(v)
 	if err != nil {

@@ -145,7 +145,7 @@ func (s *server) revokeKey(ctx context.Context, in *revokeKeyInput) (*changedOut
 
 // changed is the answer to a change; with its receipt where it takes something away.
 func (s *server) changed(ctx context.Context, made keyring.Made, receipt bool) *changedOutput {
-	body := api.ChangedKey{ServiceKey: s.keyJSON(&made.Key), Secret: made.Secret.Reveal()}
+	body := api.ChangedKey{ServiceKey: s.keyJSON(&made.Key), Secret: made.Secret.Reveal(), WatchEnded: made.WatchEnded}
 	if receipt && made.Seq > 0 {
 		body.Receipt = s.receipt(ctx, made.Seq)
 	}

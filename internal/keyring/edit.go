@@ -42,7 +42,7 @@ func (kr *Keyring) EditKey(ctx context.Context, by postern.Actor, id postern.Key
 			return err
 		}
 		before := rec.Key
-		facts := keyFacts(&before)
+		facts, row := keyFacts(&before), rec.Row
 		known, err := kr.known(ctx, c)
 		if err != nil {
 			return err
@@ -50,6 +50,7 @@ func (kr *Keyring) EditKey(ctx context.Context, by postern.Actor, id postern.Key
 		if err := c.apply(rec, in, known); err != nil {
 			return err
 		}
+		made.WatchEnded = outgrow(&row, &rec.Row)
 		made.Key = rec.Key
 		need := c.widened(&before, &rec.Row)
 		if err := contain(m, need, known, "widen what this key can do"); err != nil {
@@ -157,6 +158,18 @@ func (c *change) apply(rec *store.KeyRecord, in KeyEdit, known *scopeSet) (err e
 		k.FlaggedAt, k.FlaggedWhy = time.Time{}, ""
 	}
 	return nil
+}
+
+// outgrow ends what is being tried on a key where its scopes, its networks or its end
+// became others: what was recorded is against those that it had, and enforcing it
+// would bring some of them back.
+func outgrow(was, is *postern.CredentialRow) bool {
+	if is.Watch == nil || is.Watch != was.Watch ||
+		slices.Equal(was.Scopes, is.Scopes) && slices.Equal(was.Networks, is.Networks) && was.ExpiresAt.Equal(is.ExpiresAt) {
+		return false
+	}
+	is.Watch = nil
+	return true
 }
 
 // widened gives the scopes that a member must hold for a change from one state of a key to another.

@@ -32,6 +32,8 @@ type Made struct {
 	Key    postern.ServiceKey
 	Secret postern.Secret
 	Seq    int64 // the change's feed number, for its receipt; 0 where nothing changed
+	// WatchEnded says that what was being tried on the key ended with the change.
+	WatchEnded bool
 }
 
 // CreateKey makes a service key and its first secret. The member must hold every scope.

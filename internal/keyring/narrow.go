@@ -146,6 +146,7 @@ func (kr *Keyring) narrow(ctx context.Context, by postern.Actor, id postern.KeyI
 		if err := fn(c, rec, known); err != nil {
 			return err
 		}
+		made.WatchEnded = outgrow(&row, &rec.Row)
 		given := rec.Row
 		if w := given.Watch; w != nil && w != row.Watch {
 			// Whoever enforces it may hold more, and takes it for less than there was.

@@ -213,3 +213,52 @@ func TestWatchThenEnforce(t *testing.T) {
 		}
 	})
 }
+
+// What is tried on a key ends with any change of what it was compared with, is said so,
+// stands in the audit log, and comes back with an undo; other changes leave it.
+func TestWatchEndsWithTheGrantsItWasFor(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		nets := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+		end, yes := w.now.Add(240*time.Hour), true
+		more := []postern.Scope{"contacts.read", "deals.read", "deals.write"}
+		less := []postern.Scope{"deals.read"}
+		for name, c := range map[string]struct {
+			edit keyring.KeyEdit
+			ends bool
+		}{
+			"scopes": {keyring.KeyEdit{Scopes: &more}, true}, "networks": {keyring.KeyEdit{Networks: &nets}, true}, "expiry": {keyring.KeyEdit{ExpiresAt: &end}, true},
+			"name": {keyring.KeyEdit{Name: &[]string{"renamed"}[0]}, false}, "paused": {keyring.KeyEdit{Paused: &yes}, false},
+		} {
+			id := w.key(w.super, "k-"+name, "deals.read", "deals.write").Key.ID
+			if _, err := w.NarrowKey(ctx, w.super, id, keyring.Narrowing{Watch: true, Scopes: &less}); err != nil {
+				t.Fatal(err)
+			}
+			made, err := w.EditKey(ctx, w.super, id, c.edit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			k, err := w.Key(ctx, w.super, id)
+			if err != nil || made.WatchEnded != c.ends || (k.Watch == nil) != c.ends {
+				t.Errorf("%s: ended = %v, and the key tries %+v, %v; want ended = %v", name, made.WatchEnded, k.Watch, err, c.ends)
+			}
+			list, err := w.Audit(ctx, w.super, store.AuditFilter{Object: string(id)}, 0, 1)
+			if err != nil || len(list) != 1 || (list[0].Before["watch"] != nil) != c.ends {
+				t.Errorf("%s: the audit log has %+v, %v", name, list, err)
+			}
+		}
+		id := w.key(w.super, "k", "contacts.read", "deals.read", "deals.write").Key.ID
+		if _, err := w.NarrowKey(ctx, w.super, id, keyring.Narrowing{Watch: true, Networks: &nets}); err != nil {
+			t.Fatal(err)
+		}
+		made, err := w.NarrowKey(ctx, w.super, id, keyring.Narrowing{Scopes: &less})
+		if err != nil || !made.WatchEnded || made.Key.Watch != nil {
+			t.Fatalf("a narrowing leaves what is tried: %+v, %v", made, err)
+		}
+		_, err = w.EnforceKey(ctx, w.super, id, 0)
+		wantCode(t, "enforce what ended", err, postern.CodeConflict)
+		if made, err = w.UndoKey(ctx, w.super, id, 0); err != nil || made.Key.Watch == nil || len(made.Key.Scopes) != 3 {
+			t.Errorf("undone: %+v, %v; want what was tried before", made.Key, err)
+		}
+	})
+}

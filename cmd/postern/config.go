@@ -36,6 +36,7 @@ type Config struct {
 	Pepper   string `name:"pepper" secret:"yes" help:"the pepper itself, as in a pepper file; empty: it is read from pepper-path"`
 
 	PepperPath string `name:"pepper-path" help:"file that holds the pepper, mode 0600; empty: the file pepper in the data directory"`
+	Journal    string `name:"journal" help:"file that revocations are written to besides, which a restore needs: keep it where the back-ups are; each node has its own; empty: none is kept"`
 
 	Listen       string   `name:"listen" default:"127.0.0.1:8080" help:"address of the console, the management API and the verify API"`
 	Gateway      string   `name:"gateway" default:"127.0.0.1:8081" help:"address of the gateway; off: none"`

@@ -78,6 +78,9 @@ func (s *server) health(w http.ResponseWriter, reasons []string) {
 	if audit := s.cfg.Auditor.State(); !audit.Sound() {
 		h.Warnings = append(slices.Clip(h.Warnings), "The audit log is broken. The log and the console say where.")
 	}
+	if s.cfg.Warnings != nil {
+		h.Warnings = append(slices.Clip(h.Warnings), s.cfg.Warnings()...)
+	}
 	if len(reasons) > 0 {
 		h.Status, h.Reasons, status = "unavailable", reasons, http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", "2")

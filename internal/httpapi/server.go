@@ -14,7 +14,6 @@ import (
 	"postern.dev/postern/internal/door"
 	"postern.dev/postern/internal/keyring"
 	"postern.dev/postern/internal/leaks"
-	"postern.dev/postern/internal/limit"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/verify"
 	"postern.dev/postern/internal/workbench"
@@ -29,8 +28,6 @@ type Config struct {
 	Door     *door.Door
 	Auditor  *auditor.Auditor
 
-	// Advice is the console's too, so that what bounds it counts both; nil: one of its own.
-	Advice *advice.Service
 	// Leaks takes in secrets that were found; nil: none are.
 	Leaks *leaks.Intake
 	// PublicURL is where people reach this handler, for links; empty: links are paths.
@@ -48,6 +45,8 @@ type Config struct {
 	// Stopping, where given, is closed when the server begins to stop: it is no
 	// longer ready then, and whoever waits for activity is answered at once.
 	Stopping <-chan struct{}
+	// Warnings, where given, are what health tells besides what it finds itself.
+	Warnings func() []string
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -74,9 +73,6 @@ func (c *Config) fill() error {
 	if c.FailuresPerSecond <= 0 {
 		c.FailuresPerSecond = 50
 	}
-	if c.Advice == nil {
-		c.Advice = advice.NewService(c.Keyring, c.Activity, c.Now)
-	}
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
 	return nil
 }
@@ -94,12 +90,12 @@ type server struct {
 
 	document     []byte // the OpenAPI document, as it is served
 	lanes        lanes
-	writes       *limit.Throttle // changes, by actor
-	endings      *limit.Throttle // of them those that end keys
-	failures     *limit.Throttle // refused credentials, by address
-	exports      *limit.Places   // of exports of activity
+	writes       *throttle     // changes, by actor
+	endings      *throttle     // of them those that end keys
+	failures     *throttle     // refused credentials, by address
+	exports      chan struct{} // a place for each export that runs
 	metrics      *metrics
-	auditExports *limit.Places // of exports of the audit log
+	auditExports chan struct{} // places of the exports of the audit log
 	imports      chan struct{} // places of the imports of old credentials
 	ready        readiness
 }
@@ -110,14 +106,14 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	s := &server{cfg: cfg, kr: cfg.Keyring, verifier: cfg.Verifier, activity: cfg.Activity, door: cfg.Door, log: cfg.Log,
-		advice:   cfg.Advice,
+		advice:   advice.NewService(cfg.Keyring, cfg.Activity, cfg.Now),
 		lanes:    newLanes(cfg.InFlight),
-		exports:  limit.NewPlaces(exportsAtOnce, exportsEach),
-		writes:   limit.NewThrottle(cfg.WritesPerSecond),
-		endings:  limit.NewThrottle(5 * cfg.WritesPerSecond),
-		failures: limit.NewThrottle(cfg.FailuresPerSecond)}
+		exports:  make(chan struct{}, exportsAtOnce),
+		writes:   newThrottle(cfg.WritesPerSecond),
+		endings:  newThrottle(5 * cfg.WritesPerSecond),
+		failures: newThrottle(cfg.FailuresPerSecond)}
 	s.migration = workbench.NewService(workbench.Config{DB: cfg.DB, Keyring: cfg.Keyring, Activity: cfg.Activity, Advice: s.advice, Now: cfg.Now})
-	s.metrics, s.auditExports, s.imports = newMetrics(s), limit.NewPlaces(exportsAtOnce, exportsEach), make(chan struct{}, importsAtOnce)
+	s.metrics, s.auditExports, s.imports = newMetrics(s), make(chan struct{}, auditExports), make(chan struct{}, importsAtOnce)
 	operations, document, err := s.operations()
 	if err != nil {
 		return nil, err

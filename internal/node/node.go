@@ -19,6 +19,7 @@ import (
 	"postern.dev/postern/internal/catalog"
 	"postern.dev/postern/internal/crm"
 	"postern.dev/postern/internal/httpapi"
+	"postern.dev/postern/internal/journal"
 	"postern.dev/postern/internal/keyring"
 	"postern.dev/postern/internal/leaks"
 	"postern.dev/postern/internal/notify"
@@ -34,6 +35,7 @@ type Config struct {
 	Standby    store.Standby // of that server; what isn't StandbyRequired is accepted as it is
 	Pepper     string        // the pepper itself; empty: it is read from PepperPath
 	PepperPath string        // made where no database is there yet; empty: "pepper" in Data
+	Journal    string        // file of revocations, kept beside the backups; empty: none
 	Brand      string
 	Name       string // of this node among others; empty: none but what it makes up
 
@@ -83,7 +85,8 @@ type Node struct {
 	Notifier *notify.Notifier
 	Leaks    *leaks.Intake
 	Auditor  *auditor.Auditor
-	CRM      *crm.Service // nil where it isn't served
+	Journal  *journal.Follower // nil where none is kept
+	CRM      *crm.Service      // nil where it isn't served
 
 	doors    doors
 	watchers watchers
@@ -117,6 +120,9 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if n.release, err = lockDir(cfg.Data); err != nil {
 		return nil, err
 	}
+	if err := whole(cfg.Data); err != nil {
+		return nil, err
+	}
 	if err := n.openPepper(); err != nil {
 		return nil, err
 	}
@@ -124,6 +130,9 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	if err := n.checkDurability(ctx); err != nil {
+		return nil, err
+	}
+	if err := n.finished(ctx); err != nil {
 		return nil, err
 	}
 	if err := checkPepper(ctx, n.DB, n.Pepper); err != nil {
@@ -195,6 +204,7 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 			if err := n.Verifier.CatchUp(context.WithoutCancel(ctx), seq); err != nil {
 				cfg.Log.WarnContext(ctx, "a change is not yet in force on this node", "seq", seq, "err", err)
 			}
+			n.journaled(ctx, seq)
 		}})
 	n.Notifier = notify.New(notify.Config{DB: n.DB, Activity: n.Activity, Mail: cfg.Mail, Leads: n.leads, PublicURL: cfg.PublicURL, Now: cfg.Now, Log: cfg.Log})
 	n.Auditor, err = auditor.New(ctx, auditor.Config{DB: n.DB, Pepper: n.Pepper, Alarm: n.Notifier.AuditIsBroken, Leads: n.leads, Now: cfg.Now, Log: cfg.Log})

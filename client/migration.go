@@ -33,6 +33,11 @@ func (c *Client) ChooseOwner(ctx context.Context, id string, in api.ChooseOwner)
 	return out, c.call(ctx, http.MethodPost, itemPath(id, "/owner"), nil, in, &out)
 }
 
+// MovedMigration says where an old credential moved: to a key that is there, or in words.
+func (c *Client) MovedMigration(ctx context.Context, id string, in api.MovedTo) (out api.MigrationItem, err error) {
+	return out, c.call(ctx, http.MethodPost, itemPath(id, "/moved"), nil, in, &out)
+}
+
 // ChooseScopes decides the scopes of the new key.
 func (c *Client) ChooseScopes(ctx context.Context, id string, in api.ChooseScopes) (out api.MigrationItem, err error) {
 	return out, c.call(ctx, http.MethodPost, itemPath(id, "/scopes"), nil, in, &out)

@@ -18,7 +18,7 @@ switch the old one off once nobody uses it.`)
 		a.migrateSignOff(), a.migrateEnd("archive", "Switch an old credential off: pause it for 3 days", "switch off", "Its calls are refused. It can be brought back for 3 days.", (*call).archive),
 		a.migrateEnd("undo", "Bring an old credential back", "bring back", "It works again, as before.", (*call).undo),
 		a.migrateEnd("end", "End an old credential for good", "end", "It never works again.", (*call).endItem),
-		a.migrateOwner(), a.migrateReport(), a.migrateUpload(), a.migrateNames())
+		a.migrateOwner(), a.migrateMoved(), a.migrateReport(), a.migrateUpload(), a.migrateNames())
 	cmd.AddCommand(a.migrateCredentials()...)
 	return cmd
 }

@@ -89,7 +89,7 @@ func TestForeignIDs(t *testing.T) {
 		bodies := map[string][]string{"service-keys": {`{}`, `{"name":"mine"}`, `{"scopes":["contacts.write"]}`, `{"paused":true}`},
 			"members": {`{}`, `{"name":"Mine"}`, `{"roleId":"viewer"}`}, "roles": {`{}`, `{"name":"Mine"}`}, "accounts": {`{}`, `{"name":"Mine"}`, `{"suspended":true}`},
 			"legacy-credentials": {`{}`, `{"note":"mine"}`, `{"expiresAt":null}`}, "choosePath": {`{"path":"retire"}`}, "chooseOwner": {`{"memberId":""}`, `{"memberId":"` + joined.Member.ID + `"}`},
-			"chooseScopes": {`{}`, `{"scopes":["deals.read"]}`}, "makeMigrationKey": {`{}`, `{"name":"mine-key"}`},
+			"chooseScopes": {`{}`, `{"scopes":["deals.read"]}`}, "movedMigration": {`{"note":"mine"}`}, "makeMigrationKey": {`{}`, `{"name":"mine-key"}`},
 			"scheduleBrownouts": {`{"from":"` + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `","days":1}`}}
 		// No list holds anything of another account.
 		for _, path := range []string{"/v1/service-keys", "/v1/members", "/v1/roles", "/v1/accounts", "/v1/activity", "/v1/audit", "/v1/personal-keys", "/v1/account", "/v1/members/me",

@@ -31,6 +31,7 @@ func (s *server) registerMigration(a huma.API) {
 	huma.Register(a, op("POST "+item+"/path", "choosePath", "Decide what takes its place", write), s.choosePath)
 	huma.Register(a, op("POST "+item+"/owner", "chooseOwner", "Say who looks after the move", write), s.chooseOwner)
 	huma.Register(a, op("POST "+item+"/scopes", "chooseScopes", "Decide the scopes of the new key", write), s.chooseScopes)
+	huma.Register(a, op("POST "+item+"/moved", "movedMigration", "Say where it moved: to a key that is there, or in words", write), s.movedMigration)
 	huma.Register(a, made(op("POST "+item+"/key", "makeMigrationKey", "Make the new key", write)), s.makeMigrationKey)
 	huma.Register(a, op("POST "+item+"/shadow", "shadowMigration", "Ask which of its calls the new key would refuse", seen), s.shadowMigration)
 	huma.Register(a, op("POST "+item+"/brownouts", "scheduleBrownouts", "Schedule short refusals", revoke), s.scheduleBrownouts)
@@ -130,6 +131,16 @@ type chooseOwnerInput struct {
 
 func (s *server) chooseOwner(ctx context.Context, in *chooseOwnerInput) (*migrationItemOutput, error) {
 	v, err := s.migration.Own(ctx, by(ctx), in.ID, postern.MemberID(in.Body.MemberID))
+	return s.migrationItem(ctx, v, err)
+}
+
+type movedInput struct {
+	MigrationInput
+	Body api.MovedTo
+}
+
+func (s *server) movedMigration(ctx context.Context, in *movedInput) (*migrationItemOutput, error) {
+	v, err := s.migration.Moved(ctx, by(ctx), in.ID, postern.KeyID(in.Body.KeyID), in.Body.Note)
 	return s.migrationItem(ctx, v, err)
 }
 
@@ -328,7 +339,7 @@ func itemJSON(v *workbench.View) api.MigrationItem {
 	out := api.MigrationItem{ID: v.ID, CredentialID: string(i.Key), Name: i.Name, Stage: string(v.Stage), Next: v.Next, FullAccess: v.Full, InAddress: v.InAddress,
 		Weak: v.Seen.Weak, OwnerID: string(i.Owner), Path: i.Path, Proposal: string(v.Proposal.To), Reasons: list[string](v.Proposal.Reasons), Notes: []api.PathNote{},
 		CallsWeek: v.Week, NewCallsWeek: v.NewWeek, FirstSeen: v.Seen.First, LastSeen: v.Seen.Last, Schedule: v.Seen.Rhythm.Words, Needs: list[string](v.Seen.Scopes),
-		NewKeyID: string(i.NewKey), Checks: []api.MigrationCheck{}, Callers: []api.MigrationCaller{}, Operations: []api.OperationUse{}, Brownouts: []api.BrownoutDate{},
+		NewKeyID: string(i.NewKey), MovedTo: i.MovedTo, Checks: []api.MigrationCheck{}, Callers: []api.MigrationCaller{}, Operations: []api.OperationUse{}, Brownouts: []api.BrownoutDate{},
 		Forgotten: i.Forgotten, StoppedAt: i.StoppedAt, StoppedWhy: i.StoppedWhy, SignedAt: i.SignedAt, ArchivedAt: i.ArchivedAt, UndoUntil: i.UndoUntil, EndedAt: i.EndedAt,
 		Gate: api.MigrationGate{Open: v.Gate.Open, Days: v.Gate.Days, Quiet: v.Gate.Quiet, Conditions: []api.MigrationCondition{}}, Partial: v.Partial}
 	if !i.ScopesAt.IsZero() {

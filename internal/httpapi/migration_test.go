@@ -51,6 +51,7 @@ func migrates(t *testing.T, w *world, step func(name string, well, badly error))
 	step("set an old scope", err2(c.SetLegacyScope(ctx, "broad", []string{"deals.*"})), err2(c.SetLegacyScope(ctx, "broad", []string{"a b"})))
 	step("reset an old scope", c.ResetLegacyScope(ctx, "broad"), nobody.ResetLegacyScope(ctx, "broad"))
 	step("report", c.MigrationReport(ctx, io.Discard), nobody.MigrationReport(ctx, io.Discard))
+	step("moved", err2(c.MovedMigration(ctx, web, api.MovedTo{Note: "The forms app."})), err2(c.MovedMigration(ctx, forms, api.MovedTo{Note: "x"})))
 	// Nobody used this one: it goes.
 	step("retire", err2(c.ChoosePath(ctx, forms, api.ChoosePath{Path: "retire"})), err2(c.SignOffMigration(ctx, web, "")))
 	step("sign off", err2(c.SignOffMigration(ctx, forms, "Nobody knows it.")), err2(c.SignOffMigration(ctx, no, "")))

@@ -231,6 +231,9 @@ func keyCheck(v *View) Check {
 		c.Name, c.Words = "No new key", "Nothing takes its place."
 	case v.Path == ToApp && v.Item.NewKey == "":
 		c.Name, c.Words = "The app takes over", "Build and install the app, and move its webhooks. Then the old token goes quiet."
+		if v.Item.MovedTo != "" {
+			c.Words = "It moved to: " + v.Item.MovedTo
+		}
 	case v.New == nil:
 		c.Words = "Make the key. Its secret is shown once; paste it into the tool."
 	case v.NewFirst.IsZero():
@@ -282,7 +285,7 @@ func next(v *View) string {
 		return "Make the new key."
 	case i.NewKey != "" && v.NewFirst.IsZero():
 		return "Paste the new secret into its tool."
-	case v.Path == ToApp && !v.Gate.quiet() && i.NewKey == "":
+	case v.Path == ToApp && !v.Gate.quiet() && i.NewKey == "" && i.MovedTo == "":
 		return "Create the app, and move what it does."
 	case !v.Gate.quiet() && v.Left > 0:
 		if v.Path == ToRetire {

@@ -49,6 +49,8 @@ func ask[T any](ctx context.Context, l *wire, what string, patience time.Duratio
 	select {
 	case <-n.died:
 		return out, errDead
+	case <-ctx.Done():
+		return out, ctx.Err() // too late before it was sent
 	default:
 	}
 	c := &call{n: n, what: what, serve: serve, answer: make(chan answer, 1)}

@@ -256,7 +256,7 @@ func (s *sim) heal() {
 	if len(s.alive()) == 0 {
 		s.join()
 	}
-	for _, n := range s.alive() {
+	for _, n := range s.nodes {
 		n.cutUntil, n.deafUntil = 0, 0
 		n.resume()
 	}
@@ -267,7 +267,7 @@ func (s *sim) heal() {
 			}
 		})
 	}
-	s.after(simHealed-simTrial-3*time.Second, func() { s.alive()[0].askReceipt(s.store.is.head, s.history.rolledBack) })
+	s.after(simHealed-simTrial-2*time.Second, func() { s.alive()[0].askReceipt(s.store.is.head, s.history.rolledBack) })
 }
 
 // finish looks whether all came right.

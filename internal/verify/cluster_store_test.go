@@ -131,6 +131,7 @@ func (st *simStore) change(id string, hold time.Duration, build func() (int, pos
 	}
 	st.writing = true
 	st.before = maps.Clone(st.is.leases)
+	term := st.term
 	c.At = st.now()
 	st.commit(hold, func(x *state) {
 		write(x)
@@ -140,7 +141,9 @@ func (st *simStore) change(id string, hold time.Duration, build func() (int, pos
 			x.done[id] = c.Seq
 		}
 	}, func(ok bool) {
-		st.next(true)
+		if term == st.term {
+			st.next(true) // what a primary that is gone was writing holds up nobody
+		}
 		if !ok {
 			done(nil, errDown)
 			return

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,15 +36,15 @@ type question struct {
 // ask asks every question once without a clock, so that caches are as those of a
 // server that runs, and then prints what the pages took.
 func ask(ctx context.Context, l *activity.Log, rounds int) error {
-	newest, _, err := l.Query(ctx, activity.Filter{Account: account}, activity.Cursor{}, 1)
-	if err != nil || len(newest) == 0 {
+	calls, err := recorded(ctx, l)
+	if err != nil || calls == 0 {
 		return errors.Join(errors.New("the log is empty"), err)
 	}
-	last, err := strconv.ParseInt(newest[0].RequestID[24:], 16, 64)
+	newest, _, err := l.Query(ctx, activity.Filter{Account: account}, activity.Cursor{}, 1)
 	if err != nil {
 		return err
 	}
-	a := &asker{l: l, rng: rand.New(rand.NewPCG(5, 6)), calls: int(last) + 1, end: newest[0].At}
+	a := &asker{l: l, rng: rand.New(rand.NewPCG(5, 6)), calls: calls, end: newest[0].At}
 	point, err := times(rounds*5, func() error {
 		_, err := l.LastUsed(ctx, account, []postern.KeyID{key(a.rng.IntN(keys))})
 		return err

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"postern.dev/postern"
@@ -62,19 +64,27 @@ func made(rng *rand.Rand, ops []*postern.Operation, start time.Time, i, n int) *
 	return e
 }
 
-// fill records n calls of the days before now.
+// fill records the calls up to n that aren't there, of the days before now. It ends
+// early, with all that it recorded written, when ctx is done.
 func fill(ctx context.Context, l *activity.Log, now time.Time, n int) error {
-	rng := rand.New(rand.NewPCG(1, 2))
+	start, from, err := filled(context.WithoutCancel(ctx), l)
+	if err != nil {
+		return err
+	}
+	if from == 0 {
+		start = now.Add(-days * 24 * time.Hour)
+	}
+	rng := rand.New(rand.NewPCG(1, uint64(from)))
 	ops := make([]*postern.Operation, operations)
 	for i := range ops {
 		ops[i] = &postern.Operation{Upstream: "crm", Name: fmt.Sprintf("operation%d", i), Method: "GET", Path: fmt.Sprintf("/crm/v3/objects/%d/{id}", i)}
 	}
-	running, stop := context.WithCancel(ctx)
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	done := make(chan error, 1)
 	go func() { done <- l.Run(running) }()
-	start, began := now.Add(-days*24*time.Hour), time.Now()
-	for i := range n {
+	began, i := time.Now(), from
+	for ; i < n && ctx.Err() == nil; i++ {
 		l.Record(made(rng, ops, start, i, n))
 		// As fast as calls are written, and no faster.
 		for i%1000 == 999 && l.Stats().Buffered > held*3/4 {
@@ -85,14 +95,50 @@ func fill(ctx context.Context, l *activity.Log, now time.Time, n int) error {
 		}
 	}
 	stop()
-	if err := <-done; err != nil {
+	if err := errors.Join(<-done, l.Flush(context.WithoutCancel(ctx))); err != nil { // Run gives up what takes long
 		return err
 	}
 	st := l.Stats()
-	if len(st.Dropped) > 0 || st.Written != uint64(n) {
-		return fmt.Errorf("%d of %d calls were written; lost: %v", st.Written, n, st.Dropped)
+	if len(st.Dropped) > 0 || st.Written != uint64(i-from) {
+		return fmt.Errorf("%d of %d calls were written; lost: %v", st.Written, i-from, st.Dropped)
 	}
-	took := time.Since(began)
-	fmt.Printf("filled with %d calls in %s: %.0f a second, with %s of this process's processor time\n", n, took.Round(time.Second), float64(n)/took.Seconds(), cpu().Round(time.Second))
+	if i < n {
+		return fmt.Errorf("stopped after %d calls: the same command goes on", i)
+	}
+	if took := time.Since(began); i > from {
+		fmt.Printf("recorded %d calls in %s: %.0f a second, with %s of this process's processor time\n", n-from, took.Round(time.Second), float64(n-from)/took.Seconds(), cpu().Round(time.Second))
+	}
+	began = time.Now()
+	if err := l.Tidy(ctx); err != nil {
+		return err
+	}
+	fmt.Printf("small blocks merged, and what finds rare calls made, in %s\n", time.Since(began).Round(100*time.Millisecond))
 	return nil
+}
+
+var errEnough = errors.New("enough")
+
+// filled tells how many calls an earlier run recorded, and when the first of them was.
+func filled(ctx context.Context, l *activity.Log) (start time.Time, n int, err error) {
+	if n, err = recorded(ctx, l); err != nil || n == 0 {
+		return start, n, err
+	}
+	err = l.Each(ctx, activity.Filter{Account: account}, func(a *postern.Activity) error {
+		start = a.At
+		return errEnough
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return start, n, err
+}
+
+// recorded is how many calls there are: the newest's request ID ends with its number.
+func recorded(ctx context.Context, l *activity.Log) (int, error) {
+	newest, _, err := l.Query(ctx, activity.Filter{Account: account}, activity.Cursor{}, 1)
+	if err != nil || len(newest) == 0 {
+		return 0, err
+	}
+	last, err := strconv.ParseInt(newest[0].RequestID[24:], 16, 64)
+	return int(last) + 1, err
 }

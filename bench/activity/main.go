@@ -9,7 +9,8 @@
 // filters that many, few and no calls pass, and prints how long they took beside
 // an indexed read of one row in the same run. A PostgreSQL database that isn't there
 // is made. The target is left as it is filled: with -keep it is asked again without
-// filling, and -drop removes it.
+// filling, and -drop removes it. A run that is stopped leaves what it recorded, and
+// the same command goes on.
 package main
 
 import (
@@ -20,12 +21,14 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sys/unix"
 
 	"postern.dev/postern/internal/activity"
 )
@@ -37,7 +40,8 @@ func main() {
 	keep := flag.Bool("keep", false, "the target is filled already: only ask")
 	drop := flag.Bool("drop", false, "remove the target that an earlier run filled, and do no more")
 	flag.Parse()
-	ctx := context.Background()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	defer stop()
 	var err error
 	if *drop {
 		err = remove(ctx, *target)
@@ -72,11 +76,6 @@ func measure(ctx context.Context, target string, calls, rounds int, keep bool) e
 			return err
 		}
 	}
-	began := time.Now()
-	if err := l.Tidy(ctx); err != nil {
-		return err
-	}
-	fmt.Printf("small blocks merged, and what finds rare calls made, in %s\n", time.Since(began).Round(100*time.Millisecond))
 	return ask(ctx, l, rounds)
 }
 

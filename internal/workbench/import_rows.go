@@ -5,14 +5,11 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/csv"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -65,72 +62,8 @@ func column(name string) string {
 	return ""
 }
 
-type csvRows struct {
-	in      *csv.Reader
-	columns []string
-}
-
-func openCSV(in io.Reader) (importRows, error) {
-	b := bufio.NewReader(in)
-	if bom, _ := b.Peek(3); string(bom) == "\ufeff" {
-		_, _ = b.Discard(3)
-	}
-	r := &csvRows{in: csv.NewReader(b)}
-	r.in.FieldsPerRecord, r.in.ReuseRecord, r.in.TrimLeadingSpace = -1, true, true
-	head, err := r.in.Read()
-	if err == io.EOF {
-		return nil, postern.Invalidf("file", "The file is empty. Its first line names the columns.")
-	}
-	if err != nil {
-		return nil, postern.Invalidf("file", "The first line, which names the columns, can't be read.")
-	}
-	if len(head) > maxColumns {
-		return nil, postern.Invalidf("file", "The file has %d columns; at most %d are read.", len(head), maxColumns)
-	}
-	for i, name := range head {
-		c := column(name)
-		switch {
-		case c == "":
-			// Not repeated: the first line of a file without one is a secret.
-			return nil, postern.Invalidf("file", "Column %d has a name that is not known. Known are name, kind, secret, sha256, hash, find, scopes, note, sunset, expires and networks.", i+1)
-		case slices.Contains(r.columns, c):
-			return nil, postern.Invalidf("file", "The column %s is there twice.", c)
-		}
-		r.columns = append(r.columns, c)
-	}
-	return r, nil
-}
-
-func (r *csvRows) next() (*importRow, error) {
-	rec, err := r.in.Read()
-	if err == io.EOF {
-		return nil, err
-	}
-	if e, ok := errors.AsType[*csv.ParseError](err); ok {
-		return &importRow{line: e.StartLine, bad: bad("The line is not CSV: a quote is missing or out of place.")}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	row := &importRow{fields: map[string]string{}}
-	row.line, _ = r.in.FieldPos(0)
-	size := 0
-	for i, v := range rec {
-		if size += len(v); i < len(r.columns) {
-			row.fields[r.columns[i]] = strings.TrimSpace(strings.Clone(v))
-		}
-	}
-	switch {
-	case len(rec) != len(r.columns):
-		row.bad = bad("The line has %d fields; the first line names %d.", len(rec), len(r.columns))
-	case size > maxImportLine:
-		row.bad = errLongLine
-	}
-	return row, nil
-}
-
 // bad is why a line isn't taken, as a sentence for whoever reads the report.
-func bad(format string, args ...any) error {
+func bad(format string, args ...any) *postern.Error {
 	return postern.Errorf(postern.CodeInvalid, format, args...)
 }
 

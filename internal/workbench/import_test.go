@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"crypto/sha256"
 
@@ -175,4 +178,63 @@ func FuzzImport(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestOpenQuoteSpoilsItsLineAlone: whatever stands after it is read as ever, and each
+// line is told of.
+func TestOpenQuoteSpoilsItsLineAlone(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("name,kind,secret,note\n")
+	line := func(i int, note string) {
+		fmt.Fprintf(&b, "n%d,private_app,pat-na1-secret-number-%05d,%s\n", i, i, note)
+	}
+	line(2, `"two`)                                          // never closed
+	line(3, `"a note`+"\n"+`of two lines, with ""quotes"""`) // lines 3 and 4
+	line(5, `a"b`)
+	line(6, `"c"d`)
+	b.WriteString("\r\n")
+	line(8, `"`+strings.Repeat("x", 70<<10)) // too long, and open
+	for i := 9; i < 200; i++ {
+		line(i, `"fine"`)
+	}
+	b.WriteString(`last,private_app,pat-na1-the-last-of-them,"open`)
+	k, r, err := importText(t, "csv", b.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := map[int]string{}
+	for _, l := range r.Lines {
+		if l.Outcome == keyring.LegacyRefused {
+			refused[l.Line] = l.Reason
+		}
+	}
+	for _, n := range []int{2, 5, 6, 200} {
+		if !strings.Contains(refused[n], "a quote is missing") {
+			t.Errorf("line %d: %q", n, refused[n])
+		}
+	}
+	if !strings.Contains(refused[8], "longer than 64 KiB") || len(refused) != 5 {
+		t.Errorf("refused = %v", refused)
+	}
+	if r.Imported != 192 || r.Records != 197 || len(k.items) != r.Imported {
+		t.Errorf("%d of %d imported, %d refused: %v", r.Imported, r.Records, r.Refused, refused)
+	}
+	swallowed := false
+	for _, i := range k.items {
+		if i.Name == "n3" && i.Note != "a note\nof two lines, with \"quotes\"" {
+			t.Errorf("the note of two lines = %q", i.Note)
+		}
+		swallowed = swallowed || strings.Contains(i.Note, "pat-")
+	}
+	if swallowed {
+		t.Error("a secret ended in the note of another")
+	}
+}
+
+// What a reader fails with ends an import; it is not taken for bad lines.
+func TestImportEndsWithItsReader(t *testing.T) {
+	broken := io.MultiReader(strings.NewReader("name,kind,secret\na,private_app,\"open"), iotest.ErrReader(postern.Errorf(postern.CodeTooLarge, "Too much.")))
+	if _, err := workbench.Import(t.Context(), &taken{}, postern.Actor{}, broken, workbench.ImportOptions{Format: "csv", Brand: "pst"}); !errors.Is(err, postern.CodeTooLarge) {
+		t.Errorf("err = %v", err)
+	}
 }

@@ -17,7 +17,7 @@ func (c *Console) migrationRoutes() []route {
 	see := []postern.Permission{postern.PermKeysRead}
 	write, stop := []postern.Permission{postern.PermKeysWrite}, []postern.Permission{postern.PermKeysRevoke}
 	const item = "/migration/{id}"
-	return []route{
+	return append(c.migrationLiveRoutes(), []route{
 		{Pattern: "GET /migration", Serve: c.showMigration, Need: see},
 		{Pattern: "GET /migration.csv", Serve: c.exportMigration, Need: see},
 		{Pattern: "GET /migration/{id}", Serve: c.showMigrationItem, Need: see},
@@ -31,7 +31,7 @@ func (c *Console) migrationRoutes() []route {
 		{Pattern: "POST " + item + "/archive", Serve: c.archiveMigration, Need: stop},
 		{Pattern: "POST " + item + "/undo", Serve: c.undoMigration, Need: stop},
 		{Pattern: "POST " + item + "/end", Serve: c.endMigration, Need: stop},
-	}
+	}...)
 }
 
 // migrationView is the board, or the same as a list.
@@ -160,6 +160,8 @@ type migrationItemView struct {
 	Made      string // the name of the new key
 	Now       time.Time
 	Undo      bool // it can still be brought back
+	Shadow    *replayPart
+	Takeovers []option // keys that may have taken over
 }
 
 func (c *Console) migrationItem(v *visit, f *form) (*migrationItemView, error) {
@@ -178,7 +180,13 @@ func (c *Console) migrationItem(v *visit, f *form) (*migrationItemView, error) {
 	}
 	page := &migrationItemView{Common: v.common(it.Item.Name, "/migration", crumb{Name: "Monitoring"}, crumb{Name: "Migration", Link: "/migration"}), F: f, I: c.card(it, people),
 		May: v.can(postern.PermKeysWrite), Stop: v.can(postern.PermKeysRevoke), Brownouts: workbench.BrownoutsOf(it, v.now), Now: v.now}
-	page.Styles = []string{"migration.css"}
+	page.Styles, page.Scripts = []string{"migration.css"}, []string{"migration.js"}
+	if page.Shadow, err = c.shadowOf(v, it); err != nil {
+		return nil, err
+	}
+	if page.Takeovers, err = c.takeovers(v); err != nil {
+		return nil, err
+	}
 	page.Undo = !it.Item.ArchivedAt.IsZero() && it.Item.EndedAt.IsZero() && v.now.Before(it.Item.UndoUntil)
 	if page.Mapping, err = c.migration.Mapping(ctx, v.by, it); err != nil {
 		return nil, err
@@ -188,7 +196,7 @@ func (c *Console) migrationItem(v *visit, f *form) (*migrationItemView, error) {
 		if path == "" && it.Proposal.To != workbench.ToUnclear {
 			path = string(it.Proposal.To)
 		}
-		page.F = newForm("path", path, "owner", string(it.Item.Owner), "days", "5", "calls", strconv.FormatInt(workbench.DefaultBudget.Calls, 10),
+		page.F = newForm("path", path, "owner", string(it.Item.Owner), "takeover", linkedKey(it), "moved", it.Item.MovedTo, "days", "5", "calls", strconv.FormatInt(workbench.DefaultBudget.Calls, 10),
 			"callers", strconv.FormatInt(workbench.DefaultBudget.Callers, 10))
 	}
 	page.Paths = []option{{Value: "", Label: "Not decided"}, {Value: "service_key", Label: "A service key"}, {Value: "app", Label: "An app"}, {Value: "retire", Label: "Switch it off"}}
@@ -201,6 +209,14 @@ func (c *Console) migrationItem(v *visit, f *form) (*migrationItemView, error) {
 		page.Members = append(page.Members, option{Value: string(members[i].ID), Label: nameOf(&members[i])})
 	}
 	return page, nil
+}
+
+// linkedKey is the key that took over and was there before.
+func linkedKey(it *workbench.View) string {
+	if it.Item.KeyMadeAt.IsZero() {
+		return string(it.Item.NewKey)
+	}
+	return ""
 }
 
 func (c *Console) showMigrationItem(v *visit) error {

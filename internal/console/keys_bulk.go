@@ -111,6 +111,9 @@ func (v *visit) bulkIDs() ([]string, error) {
 
 // askBulk is the dry run: it changes nothing.
 func (c *Console) askBulk(v *visit) error {
+	if v.query("action") == "rotate" {
+		return v.rotateChosen()
+	}
 	act := bulkAct(v.query("action"))
 	if verb, _, _, _ := act.words(); verb == "" {
 		return errNoPage

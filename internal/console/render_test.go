@@ -28,7 +28,7 @@ func views() map[string][]view {
 		"again":     {&againView{}, &againView{Common: c(), Kept: "x"}},
 		"resume":    {&resumeView{}, &resumeView{Common: c(), Path: "/keys", Values: []nameValue{{polyglot, polyglot}}}},
 	}
-	for _, some := range []map[string][]view{keyViews(c), keyPageViews(c), createViews(c), signinViews(c), settingsViews(c), activityViews(c), auditViews(c), homeViews(c), searchViews(c), policyViews(c), adviceViews(c), leakViews(c), migrationViews(c), legacyViews(c)} {
+	for _, some := range []map[string][]view{keyViews(c), keyPageViews(c), createViews(c), signinViews(c), settingsViews(c), activityViews(c), auditViews(c), homeViews(c), searchViews(c), policyViews(c), adviceViews(c), leakViews(c), migrationViews(c), legacyViews(c), campaignViews(c)} {
 		for name, list := range some {
 			all[name] = list
 		}

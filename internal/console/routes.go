@@ -47,7 +47,7 @@ func (c *Console) routes() []route {
 		c.createRoutes(), c.connectRoutes(), c.waitingRoutes(),
 		c.signinRoutes(), c.joinRoutes(), c.confirmRoutes(),
 		c.meRoutes(), c.meKeysRoutes(),
-		c.homeRoutes(), c.adviceRoutes(), c.whatIfRoutes(), c.activityRoutes(), c.auditRoutes(), c.searchRoutes(), c.migrationRoutes(), c.legacyRoutes(), c.legacyNameRoutes(), c.legacyImportRoutes(), c.uploadRoutes(), c.leakRoutes(),
+		c.homeRoutes(), c.adviceRoutes(), c.whatIfRoutes(), c.activityRoutes(), c.auditRoutes(), c.searchRoutes(), c.migrationRoutes(), c.campaignRoutes(), c.legacyRoutes(), c.legacyNameRoutes(), c.legacyImportRoutes(), c.uploadRoutes(), c.leakRoutes(),
 	} {
 		all = append(all, some...)
 	}

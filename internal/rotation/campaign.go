@@ -54,6 +54,18 @@ func (c *Campaign) Left() int {
 	return c.Counts[KeyWaits] + c.Counts[KeyRotating] + c.Counts[KeyOverdue]
 }
 
+// Done is how many keys are done, or have ended.
+func (c *Campaign) Done() int { return len(c.Keys) - c.Left() }
+
+// Overdue is how many keys are overdue.
+func (c *Campaign) Overdue() int { return c.Counts[KeyOverdue] }
+
+// MoreCallers is how many callers still use the old secret beside the first ones.
+func (k *CampaignKey) MoreCallers() int { return k.Still - len(k.Callers) }
+
+// MoreKeepers is how many look after a key beside the first two.
+func (k *CampaignKey) MoreKeepers() int { return max(0, len(k.Keepers)-2) }
+
 // Standing works out how the keys of a campaign stand, but for who calls: pure.
 func Standing(s *keyring.CampaignState, now time.Time) *Campaign {
 	c := &Campaign{CampaignState: *s, Counts: map[KeyState]int{}, Now: now}
@@ -99,7 +111,7 @@ func (k *CampaignKey) stand(key *postern.ServiceKey, generation int64, now, dead
 	}
 }
 
-// Callers finds out who still uses the old secrets of a campaign's keys.
+// callers finds out who still uses the old secrets of a campaign's keys.
 func (c *Campaign) callers(ctx context.Context, log *activity.Log) error {
 	for i := range c.Keys {
 		k := &c.Keys[i]

@@ -10,17 +10,22 @@ import (
 	"postern.dev/postern"
 )
 
-// WriteCampaign writes how a campaign stands as CSV, a line for each key. No cell
-// begins with a sign that a spreadsheet would take for a formula.
-func WriteCampaign(w io.Writer, c *Campaign) error {
-	out := csv.NewWriter(w)
-	if err := out.Write([]string{"name", "id", "state", "looked_after_by", "deadline", "rotated_at", "rotated_by", "old_secret_ends_at", "callers_on_the_old_secret", "first_callers"}); err != nil {
-		return err
-	}
+// Report is how a campaign stands, a row for each key under one with their names.
+func (c *Campaign) Report() [][]string {
+	out := [][]string{{"name", "id", "state", "looked_after_by", "deadline", "rotated_at", "rotated_by", "old_secret_ends_at", "callers_on_the_old_secret", "first_callers"}}
 	for i := range c.Keys {
 		k := &c.Keys[i]
-		row := []string{k.Name, string(k.ID), string(k.State), strings.Join(c.keeperNames(k), ", "), stamp(c.Deadline), stamp(k.RotatedAt), c.MemberName(k.RotatedBy), stamp(k.OldEndsAt),
-			strconv.Itoa(k.Still), strings.Join(k.Callers, "; ")}
+		out = append(out, []string{k.Name, string(k.ID), string(k.State), strings.Join(c.keeperNames(k), ", "), stamp(c.Deadline), stamp(k.RotatedAt), c.MemberName(k.RotatedBy), stamp(k.OldEndsAt),
+			strconv.Itoa(k.Still), strings.Join(k.Callers, "; ")})
+	}
+	return out
+}
+
+// WriteCampaign writes the report of a campaign as CSV. No cell begins with a sign
+// that a spreadsheet would take for a formula.
+func WriteCampaign(w io.Writer, c *Campaign) error {
+	out := csv.NewWriter(w)
+	for _, row := range c.Report() {
 		for n, cell := range row {
 			if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
 				row[n] = "'" + cell

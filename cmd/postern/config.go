@@ -33,6 +33,7 @@ type Config struct {
 	Data     string `name:"data" default:"./data" help:"directory of the databases, the pepper and the lock"`
 	Database string `name:"database" secret:"yes" help:"URL of a PostgreSQL server (postgres://…) that keeps the records; empty: SQLite in the data directory"`
 	Standby  string `name:"standby" default:"required" help:"what keeps PostgreSQL's commits when a server is lost: required (a synchronous standby, or the server doesn't start), none (there is none, and that is accepted), or managed (the database service sees to it itself)"`
+	NodeName string `name:"node-name" help:"what this node is called among those that share a PostgreSQL database, such as its host; empty: a name is made up at each start"`
 	Pepper   string `name:"pepper" secret:"yes" help:"the pepper itself, as in a pepper file; empty: it is read from pepper-path"`
 
 	PepperPath string `name:"pepper-path" help:"file that holds the pepper, mode 0600; empty: the file pepper in the data directory"`
@@ -282,6 +283,9 @@ func (c *Config) check() error {
 	if c.Database != "" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
 		return bad("database", "want a URL that starts with postgres://")
 	}
+	if !nodeName.MatchString(c.NodeName) {
+		return bad("node-name", "at most 40 of a-z, A-Z, 0-9, - and _, not %q", c.NodeName)
+	}
 	if !slices.Contains([]string{"required", "none", "managed"}, c.Standby) {
 		return bad("standby", "required, none or managed, not %q", c.Standby)
 	}
@@ -338,6 +342,9 @@ func (c *Config) check() error {
 }
 
 // headerName is the name of a header that a legacy credential may come in; the door knows which may not.
+// nodeName is what a node may be called.
+var nodeName = regexp.MustCompile(`^[A-Za-z0-9_-]{0,40}$`)
+
 var headerName = regexp.MustCompile(`^[A-Za-z0-9-]{0,64}$`)
 
 // checkSignin refuses settings of single sign-on and of sessions that can't work.

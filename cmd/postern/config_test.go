@@ -38,7 +38,7 @@ func loadConfig(t *testing.T, args []string, env map[string]string, file string)
 // values are three values of each setting that differ from its default and from each other.
 var values = map[string][3]string{
 	"data": {"/a", "/b", "/c"}, "pepper-path": {"/p1", "/p2", "/p3"}, "brand": {"aa1", "bb2", "cc3"},
-	"database": {"postgres://a/x", "postgres://b/x", "postgresql://c/x"}, "standby": {"none", "managed", "none"}, "pepper": {"one", "two", "three"},
+	"database": {"postgres://a/x", "postgres://b/x", "postgresql://c/x"}, "standby": {"none", "managed", "none"}, "node-name": {"one", "two", "three"}, "pepper": {"one", "two", "three"},
 	"listen": {":1", ":2", ":3"}, "gateway": {":4", ":5", "off"},
 	"public-url": {"https://a.example", "https://b.example", "https://c.example"}, "gateway-url": {"https://a.example", "https://b.example", "https://c.example"},
 	"tls-cert": {"a.pem", "b.pem", "c.pem"}, "tls-key": {"a.key", "b.key", "c.key"},
@@ -158,6 +158,7 @@ func TestConfigRefused(t *testing.T) {
 		{name: "public URL of another kind", env: map[string]string{"POSTERN_PUBLIC_URL": "ftp://keys.example.org"}, want: []string{"POSTERN_PUBLIC_URL"}},
 		{name: "gateway URL with a query", file: "gateway-url: https://a.example/?x=1", want: []string{"POSTERN_GATEWAY_URL"}},
 		{name: "another database", env: map[string]string{"POSTERN_DATABASE": "mysql://db"}, want: []string{"POSTERN_DATABASE", "postgres://"}},
+		{name: "node name", args: []string{"--node-name=two words"}, want: []string{"POSTERN_NODE_NAME", "two words"}},
 		{name: "standby", args: []string{"--standby=maybe"}, want: []string{"POSTERN_STANDBY", `"maybe"`, "managed"}},
 		{name: "a certificate without its key", args: []string{"--tls-cert=c.pem"}, want: []string{"tls-cert", "tls-key"}},
 		{name: "a key without its certificate", args: []string{"--tls-key=k.pem"}, want: []string{"tls-cert", "tls-key"}},

@@ -124,7 +124,7 @@ func (c *Config) node(s sockets) node.Config {
 	}
 	proxies, _ := prefixes(c.TrustedProxy)
 	peers, _ := prefixes(c.ForwardAuth)
-	n := node.Config{Data: c.Data, Database: c.Database, Standby: store.Standby(c.Standby), Pepper: c.Pepper, PepperPath: c.pepperPath(), Journal: c.Journal, Brand: c.Brand,
+	n := node.Config{Data: c.Data, Database: c.Database, Name: c.NodeName, Standby: store.Standby(c.Standby), Pepper: c.Pepper, PepperPath: c.pepperPath(), Journal: c.Journal, Brand: c.Brand,
 		PublicURL: public, GatewayURL: gateway, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Proxies: proxies, ForwardPeers: peers,
 		LegacyHeader: c.LegacyHeader, LegacyQuery: c.LegacyQuery, LegacyLink: c.LegacyLink,
 		GitHubLeaks: c.GitHubLeaks, CRM: c.CRM, Lease: c.Lease, DailyLimit: int64(c.DailyCalls), KeepActivity: c.KeepActivity, KeepTotals: c.KeepTotals, SpoolMax: int64(c.SpoolMiB) << 20,

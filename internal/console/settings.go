@@ -13,7 +13,7 @@ import (
 // other accounts of the server.
 func (c *Console) settingsRoutes() []route {
 	all := []postern.Permission{postern.PermAccountsWrite}
-	return []route{
+	return append(c.nodeRoutes(), []route{
 		{Pattern: "GET /settings/integrations", Serve: c.showIntegrations, Need: []postern.Permission{postern.PermCatalogRead}},
 		{Pattern: "GET /settings/account", Serve: c.showAccount, Need: []postern.Permission{postern.PermAccountRead}},
 		{Pattern: "POST /settings/account", Serve: c.editAccount, Need: []postern.Permission{postern.PermAccountWrite}},
@@ -24,7 +24,7 @@ func (c *Console) settingsRoutes() []route {
 		{Pattern: "POST /settings/accounts/{id}", Serve: c.editOtherAccount, Need: all, Fresh: true},
 		{Pattern: "POST /settings/accounts/{id}/suspend", Serve: c.suspendAccount(true), Need: all, Fresh: true},
 		{Pattern: "POST /settings/accounts/{id}/resume", Serve: c.suspendAccount(false), Need: all, Fresh: true},
-	}
+	}...)
 }
 
 // operators refuses members of accounts that don't run the server.

@@ -267,4 +267,3 @@ func (p *patient) judge(t *testing.T, stopped, healthy bool, cut, cont, released
 	}
 	t.Logf("%s: of a live key, %d answers while all was well and %d within the lease, all yes; %d after it, all 503; %d at the edges", p.name, well, before, after, unsure)
 }
-

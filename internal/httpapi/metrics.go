@@ -11,6 +11,7 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/store"
+	"postern.dev/postern/internal/verify"
 )
 
 // metrics are the figures of a server. Every label has a closed set of values:
@@ -61,6 +62,9 @@ var (
 	tamperedDesc   = describe1("tampered_credentials", "Credentials that are refused because their rows were altered outside of Postern.")
 	alteredDesc    = describe1("altered_records_total", "How often a member, role, account or way in was read that had been altered outside of Postern, and was refused.")
 	lostDesc       = describe1("lease_renewals_failed_total", "Renewals of the lease that failed.")
+	receiptsDesc   = describe1("receipts_total", "Answers to where a change is in force, by what they said.", "kind")
+	receiptDesc    = describe1("receipt_seconds", "From the commit of a change until it was in force on every node.")
+	leadsDesc      = describe1("leads", "Whether this node does what is done once in a cluster.")
 	recordedDesc   = describe1("activity_recorded_total", "Calls that were taken into the activity buffer.")
 	writtenDesc    = describe1("activity_written_total", "Calls that were written.")
 	bufferedDesc   = describe1("activity_buffered", "Calls that wait to be written.")
@@ -79,7 +83,7 @@ var (
 // Describe lists the figures.
 func (c *inner) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{decisionsDesc, keysDesc, bytesDesc, aliveDesc, leaseDesc, lagDesc, appliedDesc, offsetDesc,
-		tamperedDesc, alteredDesc, lostDesc, recordedDesc, writtenDesc, bufferedDesc, droppedDesc, spoolDesc, damagedDesc, lagTimeDesc, auditDesc, coveredDesc, auditSoundDesc, checkedDesc, degradedDesc, buildDesc} {
+		tamperedDesc, alteredDesc, lostDesc, receiptsDesc, receiptDesc, leadsDesc, recordedDesc, writtenDesc, bufferedDesc, droppedDesc, spoolDesc, damagedDesc, lagTimeDesc, auditDesc, coveredDesc, auditSoundDesc, checkedDesc, degradedDesc, buildDesc} {
 		ch <- d
 	}
 }
@@ -127,6 +131,12 @@ func (c *inner) Collect(ch chan<- prometheus.Metric) {
 	gauge(tamperedDesc, float64(v.Tampered))
 	count(alteredDesc, float64(c.s.kr.AlteredRecords()))
 	count(lostDesc, float64(v.RenewalsLost))
+	c.receipts(ch, &v.Receipts)
+	leads := 0.0
+	if c.s.cfg.Leads == nil || c.s.cfg.Leads() {
+		leads = 1
+	}
+	gauge(leadsDesc, leads)
 	count(recordedDesc, float64(a.Recorded))
 	count(writtenDesc, float64(a.Written))
 	gauge(bufferedDesc, float64(a.Buffered))
@@ -134,4 +144,17 @@ func (c *inner) Collect(ch chan<- prometheus.Metric) {
 	count(damagedDesc, float64(a.Spool.DamagedFrames))
 	gauge(lagTimeDesc, a.Lag.Seconds())
 	gauge(buildDesc, 1, c.s.cfg.Version)
+}
+
+// receipts are the answers to where a change is in force, and how long it took.
+func (c *inner) receipts(ch chan<- prometheus.Metric, r *verify.Receipts) {
+	for kind, n := range map[string]int64{"everywhere": r.Everywhere, "effective_by": r.Awaiting, "unknown": r.Unknown} {
+		ch <- prometheus.MustNewConstMetric(receiptsDesc, prometheus.CounterValue, float64(n), kind)
+	}
+	buckets, sum := map[float64]uint64{}, uint64(0)
+	for i, bound := range verify.ReceiptBounds {
+		sum += uint64(r.Took[i])
+		buckets[bound.Seconds()] = sum
+	}
+	ch <- prometheus.MustNewConstHistogram(receiptDesc, uint64(r.Everywhere), r.TookSum.Seconds(), buckets)
 }

@@ -68,6 +68,7 @@ func (s *server) register(a huma.API) {
 	huma.Register(a, op("PATCH /v1/policy", "editPolicy", "Change what the account asks of its keys", postern.PermAccountWrite), s.editPolicy)
 	huma.Register(a, op("GET /v1/accounts", "listAccounts", "List the server's accounts", postern.PermAccountsWrite), s.listAccounts)
 	huma.Register(a, made(op("POST /v1/accounts", "createAccount", "Make an account", postern.PermAccountsWrite)), s.createAccount)
+	huma.Register(a, op("GET /v1/nodes", "listNodes", "List the nodes that share the database", postern.PermAccountsWrite), s.listNodes)
 	huma.Register(a, op("PATCH /v1/accounts/{id}", "editAnyAccount", "Change or suspend an account", postern.PermAccountsWrite), s.editAnyAccount)
 
 	huma.Register(a, op("GET /v1/activity", "listActivity", "See what credentials did", postern.PermActivityRead), s.listActivity)

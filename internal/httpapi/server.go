@@ -33,6 +33,8 @@ type Config struct {
 	// PublicURL is where people reach this handler, for links; empty: links are paths.
 	PublicURL string
 	Version   string
+	// Leads, where set, says whether this node does what is done once in a cluster.
+	Leads func() bool
 	// ReceiptWait is how long a revocation waits for all nodes: 3 s unless set.
 	ReceiptWait time.Duration
 	// InFlight is how many requests are served at once, not counting those that end

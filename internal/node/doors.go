@@ -56,7 +56,7 @@ func (n *Node) openDoors() (err error) {
 		return err
 	}
 	api, err := httpapi.New(httpapi.Config{Leaks: n.Leaks, Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Door: d.door,
-		Auditor: n.Auditor, PublicURL: cfg.PublicURL, Version: cfg.Version, Stopping: d.stopping, Warnings: n.warnings, Now: cfg.Now, Log: cfg.Log})
+		Auditor: n.Auditor, Leads: n.leads, PublicURL: cfg.PublicURL, Version: cfg.Version, Stopping: d.stopping, Warnings: n.warnings, Now: cfg.Now, Log: cfg.Log})
 	if err != nil {
 		return err
 	}

@@ -288,3 +288,19 @@ func HoldWriters(ctx context.Context, target string) (*Held, error) {
 	}
 	return h, nil
 }
+
+// Sync writes all that SQLite still keeps beside its file into it, and that to the disk.
+func (l *Loader) Sync(ctx context.Context) error {
+	if l.Engine != SQLite {
+		return nil
+	}
+	return truncateLog(ctx, l.w)
+}
+
+// Count is how many rows a table has.
+func (l *Loader) Count(ctx context.Context, t *Table) (n int64, err error) {
+	if err := l.r.QueryRowContext(ctx, "select count(*) from "+t.Name).Scan(&n); err != nil {
+		return 0, fmt.Errorf("store: count %s: %w", t.Name, err)
+	}
+	return n, nil
+}

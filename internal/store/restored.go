@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -90,8 +91,12 @@ func (d *DB) Sync(ctx context.Context) error {
 	if d.Engine != SQLite {
 		return nil
 	}
+	return truncateLog(ctx, d.w)
+}
+
+func truncateLog(ctx context.Context, db *sql.DB) error {
 	var busy, log, moved int
-	err := d.w.QueryRowContext(ctx, "pragma wal_checkpoint(truncate)").Scan(&busy, &log, &moved)
+	err := db.QueryRowContext(ctx, "pragma wal_checkpoint(truncate)").Scan(&busy, &log, &moved)
 	if err == nil && busy != 0 {
 		err = errors.New("somebody reads it")
 	}

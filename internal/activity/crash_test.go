@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -74,10 +76,8 @@ func killOnce(t *testing.T, target, dir string, try int) time.Duration {
 	l := open(t, activity.Config{Target: target, Spool: dir, Now: func() time.Time { return time.Now().UTC() }})
 	defer l.Close()
 	flush(t, l)
-	have := map[string]int{}
-	for _, a := range calls(t, l) {
-		have[a.Path]++
-	}
+	// How often call n of a client is there, before and after the kill.
+	before, later := stored(t, l, fmt.Sprintf("a%d", try)), stored(t, l, fmt.Sprintf("b%d", try))
 	lost, recorded, worth := 0, 0, time.Duration(0)
 	for c, list := range said {
 		if len(list) == 0 {
@@ -85,20 +85,20 @@ func killOnce(t *testing.T, target, dir string, try int) time.Duration {
 		}
 		end := list[len(list)-1]
 		recorded += end.n
-		since := postern.Micros(0) // when the first that is lost was recorded, or a little before
+		first := postern.Micros(0) // when the first that is lost was recorded, or a little before
 		for n := 1; n <= end.n; n++ {
-			switch have[fmt.Sprintf("/a%d/%d/%d", try, c, n)] {
+			switch before[c].times(n) {
 			case 1:
 			case 0:
-				if lost++; since == 0 {
-					since = list[max(0, n/tellEvery-1)].at
+				if lost++; first == 0 {
+					first = list[max(0, n/tellEvery-1)].at
 				}
 			default:
 				t.Fatalf("call %d of client %d is there twice", n, c)
 			}
 		}
-		if since != 0 {
-			worth = max(worth, end.at.Time().Sub(since.Time()))
+		if first != 0 {
+			worth = max(worth, end.at.Time().Sub(first.Time()))
 		}
 	}
 	kept := 0
@@ -107,15 +107,50 @@ func killOnce(t *testing.T, target, dir string, try int) time.Duration {
 			t.Fatalf("client %d said nothing after the kill", c)
 		}
 		for n := 1; n <= list[len(list)-1].n; n++ {
-			if have[fmt.Sprintf("/b%d/%d/%d", try, c, n)] != 1 {
-				t.Fatalf("call %d of client %d, after the kill, is there %d times", n, c, have[fmt.Sprintf("/b%d/%d/%d", try, c, n)])
+			if later[c].times(n) != 1 {
+				t.Fatalf("call %d of client %d, after the kill, is there %d times", n, c, later[c].times(n))
 			}
 			kept++
 		}
 	}
 	t.Logf("killed after %d calls in %v: %d lost, the last %v; then %d calls, all kept", recorded, *crashSpan/2, lost, worth, kept)
 	equalTotals(t, l)
+	if wrong, err := l.Check(ctx, acme, time.Now().Add(-2*time.Hour), time.Now().Add(time.Hour)); err != nil || len(wrong) > 0 {
+		t.Errorf("totals that aren't what their calls come to: %+v, %v", wrong, err)
+	}
 	return worth
+}
+
+// tally is how often each call of a client is stored, by its number.
+type tally []uint8
+
+func (y tally) times(n int) int {
+	if n < len(y) {
+		return int(y[n])
+	}
+	return 0
+}
+
+// stored counts the calls of a process, of each of its clients.
+func stored(t *testing.T, l *activity.Log, name string) (out [clients]tally) {
+	t.Helper()
+	err := l.Each(ctx, activity.Filter{Account: acme, PathPrefix: "/" + name + "/"}, func(a *postern.Activity) error {
+		client, number, _ := strings.Cut(a.Path[len(name)+2:], "/")
+		c, err1 := strconv.Atoi(client)
+		n, err2 := strconv.Atoi(number)
+		if err1 != nil || err2 != nil || c >= clients {
+			return fmt.Errorf("a call of %q", a.Path)
+		}
+		for len(out[c]) <= n {
+			out[c] = append(out[c], 0)
+		}
+		out[c][n]++
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // loaded is a child that records.

@@ -49,21 +49,29 @@ func MakeGroups(ctx context.Context, l *Log) error { return l.makeGroups(ctx) }
 func Merge(ctx context.Context, l *Log) error { return new(merger).run(ctx, l) }
 
 // Calls are all calls that are stored, in the order of their blocks' numbers.
-func Calls(l *Log) ([]postern.Activity, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	rows, err := collect(ctx, l, scanBlock, `select `+blockColumns+` from activity_blocks b order by seq`)
-	var out []postern.Activity
-	for i := range rows {
-		u, err := unpack(&rows[i].block)
-		if err != nil {
-			return nil, err
+func Calls(l *Log) (out []postern.Activity, err error) {
+	err = EachCall(l, func(a *postern.Activity) { out = append(out, *a) })
+	return out, err
+}
+
+// EachCall calls fn with all calls that are stored, in the order of their blocks' numbers.
+func EachCall(l *Log, fn func(*postern.Activity)) error {
+	for seq := int64(0); ; {
+		rows, err := collect(context.Background(), l, scanBlock, `select `+blockColumns+` from activity_blocks b where seq > $1 order by seq limit 64`, seq)
+		if err != nil || len(rows) == 0 {
+			return err
 		}
-		if err := u.each(func(c *call) { out = append(out, *u.show(c)) }); err != nil {
-			return nil, err
+		for i := range rows {
+			u, err := unpack(&rows[i].block)
+			if err == nil {
+				err = u.each(func(c *call) { fn(u.show(c)) })
+			}
+			if err != nil {
+				return err
+			}
+			seq = rows[i].seq
 		}
 	}
-	return out, err
 }
 
 // Unpack reads a block of an account as it is read from the database.

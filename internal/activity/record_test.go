@@ -140,13 +140,15 @@ func equalTotals(t *testing.T, l *activity.Log) {
 	db := activity.Pool(l).Read()
 	var raw [4]int64
 	var allowed, counted int64
-	for _, a := range calls(t, l) {
+	if err := activity.EachCall(l, func(a *postern.Activity) {
 		raw[0]++
 		raw[1] += a.Duration.Microseconds()
 		raw[2] += a.BytesIn
 		raw[3] += a.BytesOut
 		allowed += int64(map[bool]int{true: 1}[a.Allowed])
 		counted += int64(map[bool]int{true: 1}[activity.Counts(a.Reason)])
+	}); err != nil {
+		t.Fatal(err)
 	}
 	sum := row(t, l, `select coalesce(sum(calls), 0), coalesce(sum(duration), 0), coalesce(sum(bytes_in), 0), coalesce(sum(bytes_out), 0) from activity_hours`)
 	if raw != sum {

@@ -142,8 +142,15 @@ want to be when it asks for one:
 
   %s activity
   %s keys create my-first-key --scope crm.objects.deals.read
+
+The company is in the middle of its move off old credentials. See how far each
+is, and what access logs know of them:
+
+  %s migrate board
+  cd %s
+  %s migrate inventory --openapi crm.yaml *.log*
 `, cfg.PublicURL, cfg.GatewayURL, cfg.Data, note, d.Account, d.Summary, d.KeySecret.Reveal(), cfg.GatewayURL, d.KeyName, d.KeyScope,
-		d.KeySecret.Reveal(), cfg.GatewayURL, run, cfg.PublicURL, people.String(), run, run)
+		d.KeySecret.Reveal(), cfg.GatewayURL, run, cfg.PublicURL, people.String(), run, run, run, d.Logs, run)
 }
 
 // program is how this program was started, for lines to paste.

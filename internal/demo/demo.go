@@ -1,6 +1,6 @@
 // Package demo makes the account that postern demo shows: a made-up company in
-// the CRM, three members with different rights, a few service keys, and what
-// these did in the two weeks before.
+// the CRM, three members with different rights, a few service keys, what these did
+// in the two weeks before, and a move off old credentials that is in its middle.
 package demo
 
 import (
@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"postern.dev/postern"
@@ -24,6 +25,7 @@ type Shown struct {
 	KeyName   string
 	KeyScope  postern.Scope
 	KeySecret postern.Secret
+	Logs      string // the folder with sample logs
 }
 
 // Person is a member whom one can be.
@@ -73,10 +75,22 @@ func Prepare(ctx context.Context, n *node.Node, now time.Time) (s Shown, err err
 	if s.KeySecret, err = ownKey(ctx, n, by); err != nil {
 		return s, err
 	}
+	s.Logs = filepath.Join(n.Config.Data, "sample-logs")
 	if s.People, err = persons(ctx, n, admin, now); err != nil || !fresh {
 		return s, err
 	}
-	return s, past(ctx, n, account, now)
+	callers, err := past(ctx, n, account)
+	if err != nil {
+		return s, err
+	}
+	moving, more, err := migration(ctx, n, by, account, now)
+	if err != nil {
+		return s, err
+	}
+	if err := recordAll(ctx, n, append(callers, more...), now); err != nil {
+		return s, err
+	}
+	return s, sampleLogs(s.Logs, moving, now)
 }
 
 // persons gives the demo's members personal access keys. Those who were removed

@@ -30,6 +30,8 @@ type habit struct {
 	wrong     float64       // the part of its calls that is refused
 	reason    postern.Reason
 	missing   string
+	began     time.Duration // before now; as far back as the demo goes, where it is zero
+	ended     time.Duration // before now
 }
 
 var habits = []habit{
@@ -49,50 +51,88 @@ var habits = []habit{
 		wrong: 1, reason: postern.ReasonInsufficientScope, missing: "crm.objects.deals.read"},
 }
 
-// past records what the keys did in the days before now: the same for the same
-// day, up to the latest whole hour.
-func past(ctx context.Context, n *node.Node, a postern.Account, now time.Time) error {
-	today := now.UTC().Truncate(24 * time.Hour)
-	rnd := rand.New(rand.NewPCG(uint64(today.Unix()), pastDays))
+// caller is a habit with the credential that it calls with.
+type caller struct {
+	habit
+	event *postern.Event
+	rnd   *rand.Rand
+}
+
+// past are the callers of the service keys.
+func past(ctx context.Context, n *node.Node, a postern.Account) (out []*caller, err error) {
 	for i := range habits {
-		h := &habits[i]
-		rec, err := n.DB.KeyNamed(ctx, a.ID, h.key)
+		rec, err := n.DB.KeyNamed(ctx, a.ID, habits[i].key)
 		if errors.Is(err, postern.CodeNotFound) {
 			continue
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		e := postern.Event{Door: postern.DoorGateway, Method: h.method, Path: h.path, UserAgent: h.agent, IP: netip.MustParseAddr(h.ip)}
-		e.Decision = postern.Decision{Kind: postern.KindServiceKey, Gen: 1, Known: true, Account: a.ID, AccountNo: a.Number,
-			Operation: &postern.Operation{Upstream: "crm", Name: h.operation, Method: h.method, Path: h.path}}
-		copy(e.Decision.Key[:], rec.Key.ID)
-		for day := today.AddDate(0, 0, -pastDays); !day.After(today); day = day.AddDate(0, 0, 1) {
-			if quiet := day.Weekday() == time.Saturday || day.Weekday() == time.Sunday; quiet && !h.weekends {
-				continue
-			}
-			for minute := h.from * 60; minute < h.to*60; minute += h.minutes {
-				h.record(n, &e, day.Add(time.Duration(minute)*time.Minute), now.Truncate(time.Hour), rnd)
+		out = append(out, habits[i].with(a, rec.Key.ID, postern.KindServiceKey))
+	}
+	return out, nil
+}
+
+// with is the habit of a caller who has a credential.
+func (h habit) with(a postern.Account, id postern.KeyID, kind postern.Kind) *caller {
+	e := &postern.Event{Door: postern.DoorGateway, Method: h.method, Path: h.path, UserAgent: h.agent, IP: netip.MustParseAddr(h.ip)}
+	e.Decision = postern.Decision{Kind: kind, Gen: 1, Known: true, Account: a.ID, AccountNo: a.Number,
+		Operation: &postern.Operation{Upstream: "crm", Name: h.operation, Method: h.method, Path: h.path}}
+	copy(e.Decision.Key[:], id)
+	return &caller{habit: h, event: e}
+}
+
+// recordAll records what callers did in the days before now: the same for the same day,
+// up to the latest whole hour, and hour by hour, as the calls would have come.
+func recordAll(ctx context.Context, n *node.Node, callers []*caller, now time.Time) error {
+	today := now.UTC().Truncate(24 * time.Hour)
+	for i, c := range callers {
+		c.rnd = rand.New(rand.NewPCG(uint64(today.Unix()), uint64(i)))
+	}
+	for d := -pastDays; d <= 0; d++ {
+		day := today.AddDate(0, 0, d)
+		for hour := range 24 {
+			for _, c := range callers {
+				c.hour(n, day, hour, now)
 			}
 		}
-		// Between two keys, so that the buffer never is full.
-		if err := n.Activity.Flush(ctx); err != nil {
-			return fmt.Errorf("demo: record the past: %w", err)
+		// Now and then, so that the buffer never is full.
+		if d%2 == 0 {
+			if err := n.Activity.Flush(ctx); err != nil {
+				return fmt.Errorf("demo: record the past: %w", err)
+			}
 		}
 	}
 	return nil
 }
 
-// record records one call of a habit, at about a time.
-func (h *habit) record(n *node.Node, e *postern.Event, at, until time.Time, rnd *rand.Rand) {
+// hour records the calls of one hour.
+func (c *caller) hour(n *node.Node, day time.Time, hour int, now time.Time) {
+	if rest := day.Weekday() == time.Saturday || day.Weekday() == time.Sunday; rest && !c.weekends || hour < c.from || hour >= c.to {
+		return
+	}
+	until := now.Truncate(time.Hour).Add(-c.ended)
+	for minute := hour * 60; minute < hour*60+60; minute++ {
+		if (minute-c.from*60)%c.minutes != 0 {
+			continue
+		}
+		if at := day.Add(time.Duration(minute) * time.Minute); c.began == 0 || !at.Before(now.Add(-c.began)) {
+			c.record(n, at, until)
+		}
+	}
+}
+
+// record records one call, at about a time.
+func (c *caller) record(n *node.Node, at, until time.Time) {
+	e, rnd := c.event, c.rnd
 	at = at.Add(time.Duration(rnd.Int64N(int64(50 * time.Second)))).Truncate(time.Microsecond)
 	e.Decision.Allowed, e.Decision.Reason, e.Missing, e.Status = true, postern.ReasonAllowed, "", 200
-	e.Decision.Used = h.scope
-	e.Duration = h.late/2 + time.Duration(rnd.Int64N(int64(h.late)))
+	e.Decision.Used = c.scope
+	e.Duration = c.late/2 + time.Duration(rnd.Int64N(int64(c.late)))
 	e.BytesOut = 2_000 + rnd.Int64N(60_000)
 	e.RequestID = fmt.Sprintf("%08x-0000-4000-8000-%012x", rnd.Uint32(), rnd.Uint64()>>16)
-	if rnd.Float64() < h.wrong {
-		e.Decision.Allowed, e.Decision.Reason, e.Missing, e.Status = false, h.reason, h.missing, h.reason.Status()
+	if rnd.Float64() < c.wrong {
+		e.Decision.Allowed, e.Decision.Reason, e.Missing, e.Status = false, c.reason, c.missing, c.reason.Status()
 		e.Duration, e.BytesOut = time.Millisecond, 400
 	}
 	if at.Before(until) {

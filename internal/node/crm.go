@@ -16,6 +16,9 @@ import (
 // crmUpstream is the id of the built-in CRM data API.
 const crmUpstream postern.UpstreamID = "crm"
 
+// CRMOpenAPI is the document of the built-in CRM data API.
+func CRMOpenAPI() []byte { return crm.OpenAPI() }
+
 // openCRM opens the built-in CRM data API, and makes it an upstream with its
 // catalog where it isn't one yet.
 func (n *Node) openCRM(ctx context.Context) (err error) {

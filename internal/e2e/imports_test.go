@@ -40,6 +40,7 @@ var mayImport = []struct{ pkg, imports string }{
 	{"internal/auditor", ". internal/auditlog internal/store"},
 	{"internal/journal", ". internal/store"},
 	{"internal/backup", ". internal/auditlog internal/auditor internal/store internal/journal"},
+	{"internal/doctor", ". internal/store internal/journal"},
 	{"internal/oauth", ". internal/store"},
 	{"internal/webhook", ". internal/store"},
 	{"internal/workbench/accesslog", ""},

@@ -26,6 +26,7 @@ type Snapshot struct {
 	Parts  []PartSnapshot
 	Took   time.Time // by the store's clock
 	main   *sql.Tx   // of the records
+	pool   *sql.DB
 	ends   []func()
 }
 
@@ -120,14 +121,14 @@ func (s *Snapshot) openPostgres(ctx context.Context, target string, parts []Part
 	// A replica would do for reading, but it may lag, and a backup must hold what was acknowledged.
 	pc.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	pc.ConnConfig.RuntimeParams["application_name"] = "postern-backup"
-	pc.MaxConns, pc.MinIdleConns = 1, 0
+	pc.MaxConns, pc.MinIdleConns = 2, 0
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {
 		return fmt.Errorf("store: open PostgreSQL: %w", err)
 	}
 	s.ends = append(s.ends, pool.Close)
 	db := stdlib.OpenDBFromPool(pool)
-	s.ends = append(s.ends, func() { db.Close() })
+	s.ends, s.pool = append(s.ends, func() { db.Close() }), db
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	if err != nil {
 		return fmt.Errorf("store: reach PostgreSQL: %w", err)
@@ -274,6 +275,35 @@ func (q *queries) liveCredentials(ctx context.Context, now time.Time) (n int64, 
 		return 0, fmt.Errorf("store: count credentials: %w", err)
 	}
 	return n, nil
+}
+
+// Reading is what may be asked of the records besides.
+type Reading struct{ queries }
+
+// Records asks the main records as they were at that moment.
+func (s *Snapshot) Records() *Reading { return &Reading{queries{s.main, s.Engine, nil}} }
+
+// Durability asks the database what it does for a commit; see Pool.CheckDurability.
+func (s *Snapshot) Durability(ctx context.Context, standby Standby) (Durability, error) {
+	p := Pool{Engine: s.Engine, r: s.pool}
+	return p.CheckDurability(ctx, standby)
+}
+
+// JournalMode is how SQLite keeps the records' file safe: "wal" for a server's. Empty on PostgreSQL.
+func (s *Snapshot) JournalMode(ctx context.Context) (mode string, err error) {
+	if s.Engine == SQLite {
+		err = s.main.QueryRowContext(ctx, "pragma journal_mode").Scan(&mode)
+	}
+	return mode, err
+}
+
+// Newest is the newest schema of the part that this binary knows.
+func (p *PartSnapshot) Newest() int64 {
+	_, latest, err := p.tables(p.engine, 0)
+	if err != nil {
+		panic(err) // the folder is part of the binary
+	}
+	return latest
 }
 
 // Rows gives all rows of a table in the order of its key; each is only good until the next.

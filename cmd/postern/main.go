@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string) int {
 
 // attach adds the commands that need no server, or are one.
 func attach(root *cobra.Command) {
-	for _, c := range []*cobra.Command{serveCommand(), demoCommand(), setupCommand(), configCommand()} {
+	for _, c := range []*cobra.Command{serveCommand(), demoCommand(), setupCommand(), configCommand(), backupCommand(), restoreCommand(), dbCommand(), doctorCommand()} {
 		c.GroupID = cli.GroupServer
 		root.AddCommand(c)
 	}

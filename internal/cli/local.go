@@ -110,3 +110,6 @@ func optionsOf(cmd *cobra.Command) Options {
 	o, _ := cmd.Context().Value(optionsKey{}).(Options)
 	return o.fill()
 }
+
+// Bare lets a command that holds others do something where none of them is named.
+func Bare(cmd *cobra.Command, run func(*cobra.Command, []string) error) { bare(cmd, run) }

@@ -29,6 +29,7 @@ type CredentialRow struct {
 	RevokedAt     time.Time
 	DeletedAt     time.Time
 	Rate          Rate
+	Canary        bool      // nobody should use it: every call with it is told of
 	Watch         *Watch    // what is tried and refuses nothing yet; nil: nothing
 	Undo          *Undo     // what it was before its latest narrowing; nil where there was none
 	Retiring      *Retiring // of an imported credential; nil for the others
@@ -99,6 +100,9 @@ func (r *CredentialRow) canonical() []byte {
 	b.watch(r.Watch)
 	b.undo(r.Undo)
 	b.retiring(r.Retiring)
+	if r.Canary {
+		str("canary")
+	}
 	return b
 }
 

@@ -78,6 +78,20 @@ func (p *Policy) Valid() error {
 	return p.Tripwires.Valid()
 }
 
+// AlteredPolicy is what an account's policy counts as where its record was altered
+// by other means than Postern: the strictest that it can have been. Whoever writes
+// into records would otherwise turn an account's defences off by writing rubbish.
+//
+// A secret that is out is ended: it was presented whole, so nothing is lost that
+// should live on. A canary that is used is paused, since nobody needs it. The other
+// tripwires tell and stop nothing: a forgotten tool or a new office touches them as
+// well as a thief, and nobody chose that they may stop a key.
+func AlteredPolicy(a AccountID, revision int64) Policy {
+	p := Policy{AccountID: a, Revision: revision, Altered: true, Tripwires: DefaultTripwires(), Leaks: LeakPolicy{Do: LeakRevoke, FindersEnd: true}}
+	p.Tripwires.Canary = TripPause
+	return p
+}
+
 // Latest is the latest end that a key may be given now: the end of the last day
 // of the longest life, so that whole days can be chosen in any time zone. Whole
 // years count by the calendar. It is zero where the policy has no limit.

@@ -49,21 +49,31 @@ const (
 	RotationAsks               // ask an admin: it is still used, and its deadline has come
 )
 
-// Step says what is to be done at a time about the rotation of a key. old is when
-// its old secret was last used, and fresh when the new one first was; zero for never.
-func (p *RotationPlan) Step(k *ServiceKey, old, fresh, now time.Time) RotationStep {
+// RotationUse is how the two secrets of a key were used, as far as that is known.
+type RotationUse struct {
+	Old   time.Time // when the old secret was last used; zero for never
+	Fresh time.Time // when the new one first was; zero for never
+	Known time.Time // up to when all calls are known; what came later may have used either
+}
+
+// Step says what is to be done at a time about the rotation of a key.
+func (p *RotationPlan) Step(k *ServiceKey, use RotationUse, now time.Time) RotationStep {
 	if p.Altered || p.Generation != k.Previous.Generation || !k.Rotating(now) || k.Ended() {
 		return RotationWaits
 	}
 	since := p.BeganAt
-	if old.After(since) {
-		since = old
+	if use.Old.After(since) {
+		since = use.Old
 	}
-	silent := now.Sub(since) >= p.Idle
+	known := use.Known
+	if now.Before(known) {
+		known = now
+	}
+	silent := known.Sub(since) >= p.Idle
 	switch p.Ends {
 	case EndWhenIdle:
 		// Before anything uses the new secret, silence says that nothing ran, not that all have moved.
-		if silent && !fresh.IsZero() {
+		if silent && !use.Fresh.IsZero() {
 			return RotationOver
 		}
 	case EndHold:

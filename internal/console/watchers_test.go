@@ -19,7 +19,7 @@ func TestHeldRotation(t *testing.T) {
 		b.post(at+"/rotate", "why", "later", "grace", "7", "ends", "hold", "idle", "48").want(200, "New secret made", "you are asked before the old one stops")
 		b.get(at+"/rotate").want(200, "If something still uses it, you are asked first", "48 hours")
 		w.later(7 * 24 * time.Hour)
-		if step, err := w.kr.SettleRotation(t.Context(), w.super.AccountID, k.ID, w.now().Add(-time.Hour), time.Time{}); err != nil || step != postern.RotationAsks {
+		if step, err := w.kr.SettleRotation(t.Context(), w.super.AccountID, k.ID, postern.RotationUse{Old: w.now().Add(-time.Hour), Known: w.now()}); err != nil || step != postern.RotationAsks {
 			t.Fatalf("step = %d, %v", step, err)
 		}
 		b = w.login()

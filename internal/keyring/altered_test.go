@@ -241,3 +241,35 @@ func TestCancellingNeedsTheScopes(t *testing.T) {
 		}
 	})
 }
+
+// TestAnAlteredCanary: that nobody should use a key is under its seal. A key that was made
+// an ordinary one, or a canary, by other means than Postern gives no access.
+func TestAnAlteredCanary(t *testing.T) {
+	storetest.Targets(t, func(t *testing.T, target string) {
+		w := newWorld(t, storetest.Open(t, target))
+		ctx := t.Context()
+		bird, err := w.CreateKey(ctx, w.super, keyring.NewKey{Name: "bird", Scopes: []postern.Scope{"deals.read"}, Canary: true})
+		if err != nil || !bird.Key.Canary {
+			t.Fatalf("made %+v, %v", bird.Key, err)
+		}
+		plain := w.key(w.super, "plain", "deals.read")
+		name := "renamed"
+		edited, err := w.EditKey(ctx, w.super, bird.Key.ID, keyring.KeyEdit{Name: &name})
+		if err != nil || !edited.Key.Canary {
+			t.Fatalf("edited, it is %+v, %v; want a canary still", edited.Key, err)
+		}
+		w.raw("update credentials set canary = 1 - canary where kind = 'service_key'")
+		for _, id := range []postern.KeyID{bird.Key.ID, plain.Key.ID} {
+			row, err := w.db.Credential(ctx, id)
+			if err != nil || row.Sealed(w.pepper) {
+				t.Errorf("%s is as it was sealed, %v", id, err)
+			}
+			_, err = w.EditKey(ctx, w.super, id, keyring.KeyEdit{Description: &name})
+			wantCode(t, "edit an altered key", err, postern.CodeConflict)
+		}
+		w.raw("update credentials set canary = 1 - canary where kind = 'service_key'")
+		if k := w.state(bird.Key.ID); !k.Canary {
+			t.Error("as it was, it is no canary")
+		}
+	})
+}

@@ -39,6 +39,9 @@ func (kr *Keyring) ExtendRotation(ctx context.Context, by postern.Actor, id post
 		if err := contain(m, rec.Row.Scopes, known, "let this key's old secret work for longer"); err != nil {
 			return err
 		}
+		if err := c.obeyed(&rec.Key, known, "finish the rotation, which ends the old secret at once"); err != nil {
+			return err
+		}
 		plan, err := c.Rotation(ctx, by.AccountID, id)
 		if err != nil {
 			return err

@@ -74,5 +74,28 @@ func TestExtendRotation(t *testing.T) {
 		}
 		_, err = w.ExtendRotation(ctx, w.super, id, day, 0)
 		wantCode(t, "extend past the key's end", err, postern.CodeConflict)
+
+		// A key that the policy of today refuses gets no further life.
+		other := w.key(w.super, "hourly", "deals.read").Key.ID
+		if _, err := w.RotateKey(ctx, w.super, other, keyring.Rotation{Grace: day}); err != nil {
+			t.Fatal(err)
+		}
+		p, err := w.Policy(ctx, w.super)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.RequireExpiry = true
+		if _, err := w.SetPolicy(ctx, w.super, p); err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.ExtendRotation(ctx, w.super, other, day, 0)
+		wantCode(t, "extend against the policy", err, postern.CodeInvalid)
+		soon := w.now.Add(30 * day)
+		if _, err := w.EditKey(ctx, w.super, other, keyring.KeyEdit{ExpiresAt: &soon}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.ExtendRotation(ctx, w.super, other, day, 0); err != nil {
+			t.Errorf("extend as the policy asks: %v", err)
+		}
 	})
 }

@@ -123,8 +123,8 @@ func (c *change) draft(in NewKey, known *scopeSet) (*store.KeyRecord, error) {
 	}
 	rec := &store.KeyRecord{}
 	rec.Row = postern.CredentialRow{Key: postern.NewKeyID(), AccountID: c.by.AccountID, Kind: postern.KindServiceKey, Scopes: scopes,
-		Networks: nets, NotBefore: whole(in.NotBefore), ExpiresAt: whole(in.ExpiresAt), Rate: in.Rate, Revision: 1}
-	rec.Key = postern.ServiceKey{Name: name, Description: about, TeamID: in.TeamID, MadeBy: c.by.MemberID, Canary: in.Canary, CreatedAt: c.now, UpdatedAt: c.now}
+		Networks: nets, NotBefore: whole(in.NotBefore), ExpiresAt: whole(in.ExpiresAt), Rate: in.Rate, Canary: in.Canary, Revision: 1}
+	rec.Key = postern.ServiceKey{Name: name, Description: about, TeamID: in.TeamID, MadeBy: c.by.MemberID, CreatedAt: c.now, UpdatedAt: c.now}
 	return rec, nil
 }
 

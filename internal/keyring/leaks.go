@@ -59,9 +59,6 @@ func (kr *Keyring) TakeLeak(ctx context.Context, from postern.Actor, in Leak) (d
 		if err != nil {
 			return err
 		}
-		if p.Altered {
-			p.Leaks = postern.DefaultLeakPolicy()
-		}
 		done.Did = p.Leaks.Do
 		switch {
 		case in.End && p.Leaks.FindersEnd:

@@ -93,15 +93,15 @@ func (c *change) obey(is *store.KeyRecord, was *postern.ServiceKey, known *scope
 	return nil
 }
 
-// obeyed refuses to give a key that breaks the policy a further life.
-func (c *change) obeyed(k *postern.ServiceKey, known *scopeSet) error {
+// obeyed refuses to give a key that breaks the policy a further life, and says what can be done instead.
+func (c *change) obeyed(k *postern.ServiceKey, known *scopeSet, instead string) error {
 	p, err := c.policy()
 	if err != nil {
 		return err
 	}
 	for _, b := range p.Limits(k, known.writes(k.Scopes), c.now) {
 		e := refusal(&p, b)
-		e.Message = "This key is not as the account's security policy asks: " + strings.ToLower(b.Words[:1]) + b.Words[1:] + " Change that first, or rotate it now, which ends the old secret at once."
+		e.Message = "This key is not as the account's security policy asks: " + strings.ToLower(b.Words[:1]) + b.Words[1:] + " Change that first, or " + instead + "."
 		return e
 	}
 	return nil

@@ -71,7 +71,7 @@ func (kr *Keyring) RotateKey(ctx context.Context, by postern.Actor, id postern.K
 		}
 		// What was exposed can always be replaced at once.
 		if in.Grace > 0 && again == nil {
-			if err := c.obeyed(&rec.Key, known); err != nil {
+			if err := c.obeyed(&rec.Key, known, "rotate it now, which ends the old secret at once"); err != nil {
 				return err
 			}
 		}

@@ -130,9 +130,8 @@ func (kr *Keyring) Undecided(ctx context.Context, by postern.Actor) (map[postern
 }
 
 // SettleRotation does what is due about a pending rotation: it ends the old secret
-// where nobody uses it any more, or asks the key's people where somebody does. old
-// is when the old secret was last used, fresh when the new one first was.
-func (kr *Keyring) SettleRotation(ctx context.Context, a postern.AccountID, id postern.KeyID, old, fresh time.Time) (step postern.RotationStep, err error) {
+// where nobody uses it any more, or asks the key's people where somebody does.
+func (kr *Keyring) SettleRotation(ctx context.Context, a postern.AccountID, id postern.KeyID, use postern.RotationUse) (step postern.RotationStep, err error) {
 	by := postern.Actor{AccountID: a, System: "rotation"}
 	_, err = kr.change(ctx, by, actFinish, string(id), func(c *change) error {
 		step = postern.RotationWaits
@@ -151,7 +150,7 @@ func (kr *Keyring) SettleRotation(ctx context.Context, a postern.AccountID, id p
 		if p.Altered || !rec.Row.Sealed(kr.cfg.Pepper) {
 			return nil
 		}
-		switch step = p.Step(k, old, fresh, c.now); step {
+		switch step = p.Step(k, use, c.now); step {
 		case postern.RotationOver:
 			facts := keyFacts(k)
 			rec.Row.PreviousUntil, rec.Row.PreviousEnded = c.now, true
@@ -165,7 +164,7 @@ func (kr *Keyring) SettleRotation(ctx context.Context, a postern.AccountID, id p
 			if err := c.PutRotation(ctx, p); err != nil {
 				return err
 			}
-			return c.audit(actAsk, string(id), k.Name, diff(nil, map[string]any{"rotation": was, "lastUsedAt": old}))
+			return c.audit(actAsk, string(id), k.Name, diff(nil, map[string]any{"rotation": was, "lastUsedAt": use.Old}))
 		}
 		return nil
 	})

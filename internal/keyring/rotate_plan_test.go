@@ -12,7 +12,7 @@ import (
 // settle runs the job for one key, and checks what it did and how the old secret stands.
 func (w *world) settle(what string, id postern.KeyID, old, fresh time.Time, want postern.RotationStep, works bool) {
 	w.t.Helper()
-	got, err := w.SettleRotation(w.t.Context(), w.super.AccountID, id, old, fresh)
+	got, err := w.SettleRotation(w.t.Context(), w.super.AccountID, id, postern.RotationUse{Old: old, Fresh: fresh, Known: w.now})
 	if err != nil || got != want {
 		w.t.Errorf("%s: step = %d, %v; want %d", what, got, err, want)
 	}

@@ -48,10 +48,12 @@ type Signers struct {
 	client *outgoing.Client
 	now    func() time.Time
 
-	mu    sync.Mutex // held while the list is read, so that it is read once
-	keys  map[string]*ecdsa.PublicKey
-	at    time.Time // when it was read
-	tried time.Time
+	mu      sync.Mutex
+	keys    map[string]*ecdsa.PublicKey
+	at      time.Time // when it was read
+	tried   time.Time
+	failed  error         // of the latest try
+	reading chan struct{} // closed when the read that is under way has ended; nil where none is
 }
 
 // NewSigners makes Signers of a source: an https URL, or a file with the same JSON, which is read now.
@@ -103,31 +105,47 @@ func parseKeys(b []byte) (map[string]*ecdsa.PublicKey, error) {
 	return out, nil
 }
 
-// key finds a signer. A list that is old, or lacks it, is read again, once a minute at most.
+// key finds a signer. A list that is old, or lacks it, is read again, once a minute
+// at most; whoever needs no other list doesn't wait for that.
 func (s *Signers) key(ctx context.Context, id string) (*ecdsa.PublicKey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.client == nil {
+	now := s.now()
+	if s.client == nil || s.keys[id] != nil && now.Sub(s.at) <= keysFresh {
 		return s.keys[id], nil
 	}
-	now := s.now()
-	if (s.keys[id] == nil || now.Sub(s.at) > keysFresh) && now.Sub(s.tried) >= keysPause {
-		s.tried = now
-		b, err := s.client.Get(context.WithoutCancel(ctx), s.source, nil)
-		if err == nil {
-			var keys map[string]*ecdsa.PublicKey
-			if keys, err = parseKeys(b); err == nil {
-				s.keys, s.at = keys, now
-			}
+	if wait := s.reading; wait != nil {
+		s.mu.Unlock()
+		select {
+		case <-wait:
+		case <-ctx.Done():
 		}
-		if err != nil && (s.at.IsZero() || now.Sub(s.at) > keysGood) {
-			return nil, fmt.Errorf("%w: %w", ErrNoKeys, err)
-		}
+		s.mu.Lock()
+	} else if now.Sub(s.tried) >= keysPause {
+		s.read(ctx, now)
 	}
 	if s.at.IsZero() || now.Sub(s.at) > keysGood {
-		return nil, ErrNoKeys
+		return nil, errors.Join(ErrNoKeys, s.failed)
 	}
 	return s.keys[id], nil
+}
+
+// read reads the list. The lock is held when it is called and when it returns, not in between.
+func (s *Signers) read(ctx context.Context, now time.Time) {
+	done := make(chan struct{})
+	s.reading, s.tried = done, now
+	s.mu.Unlock()
+	var keys map[string]*ecdsa.PublicKey
+	b, err := s.client.Get(context.WithoutCancel(ctx), s.source, nil)
+	if err == nil {
+		keys, err = parseKeys(b)
+	}
+	s.mu.Lock()
+	if s.failed = err; err == nil {
+		s.keys, s.at = keys, now
+	}
+	s.reading = nil
+	close(done)
 }
 
 // Check checks the signature over the very bytes of a report: ECDSA with P-256 and

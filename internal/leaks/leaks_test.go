@@ -181,9 +181,13 @@ type github struct {
 	keys    map[string]*ecdsa.PrivateKey
 	fetched atomic.Int64
 	down    atomic.Bool
+	hangs   atomic.Pointer[hang] // where set, the list is given when it is let go
 	url     string
 	client  *outgoing.Client
 }
+
+// hang is one request that is not answered for a while.
+type hang struct{ asked, goes chan struct{} }
 
 func newGitHub(t *testing.T, ids ...string) *github {
 	g := &github{keys: map[string]*ecdsa.PrivateKey{}}
@@ -192,6 +196,10 @@ func newGitHub(t *testing.T, ids ...string) *github {
 	}
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.fetched.Add(1)
+		if h := g.hangs.Load(); h != nil {
+			close(h.asked)
+			<-h.goes
+		}
 		if g.down.Load() {
 			http.Error(w, "no", http.StatusServiceUnavailable)
 			return
@@ -298,6 +306,44 @@ func TestSigners(t *testing.T) {
 	check("while it is down", "second", g.sign(t, "second", body), nil)
 	now = now.Add(5 * time.Hour)
 	check("down for a day", "second", g.sign(t, "second", body), leaks.ErrNoKeys)
+}
+
+// TestSignersDontWait: while the list is read for a report with an unknown key, those whose
+// key is known are checked, and whoever goes away waits no longer.
+func TestSignersDontWait(t *testing.T) {
+	g := newGitHub(t, "first")
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	s, err := leaks.NewSigners(g.url, g.client, func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := []byte("[]")
+	if err := s.Check(t.Context(), "first", g.sign(t, "first", body), body); err != nil {
+		t.Fatal(err)
+	}
+	g.add(t, "second")
+	now = now.Add(2 * time.Minute)
+	h := &hang{make(chan struct{}), make(chan struct{})}
+	g.hangs.Store(h)
+	sig, second := g.sign(t, "second", body), make(chan error, 1)
+	go func() { second <- s.Check(t.Context(), "second", sig, body) }()
+	<-h.asked
+	g.hangs.Store(nil)
+	if err := s.Check(t.Context(), "first", g.sign(t, "first", body), body); err != nil {
+		t.Errorf("a known key, meanwhile: %v", err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Check(gone, "second", sig, body); !errors.Is(err, leaks.ErrSignature) {
+		t.Errorf("who went away: %v", err)
+	}
+	close(h.goes)
+	if err := <-second; err != nil {
+		t.Errorf("the new key: %v", err)
+	}
+	if n := g.fetched.Load(); n != 2 {
+		t.Errorf("fetched %d times, want 2", n)
+	}
 }
 
 func TestSignersFromAFile(t *testing.T) {

@@ -224,6 +224,10 @@ func (n *Node) Close() error {
 		errs = append(errs, n.CRM.Close())
 	}
 	if n.Activity != nil {
+		// Where the database is away, others wait for this node's next start.
+		if err := n.leaveMark(); err != nil && n.Config.Log != nil {
+			n.Config.Log.Warn("old secrets may end later: other nodes don't know that this one has left", "err", err)
+		}
 		errs = append(errs, n.Activity.Close())
 	}
 	if n.DB != nil {

@@ -6,6 +6,7 @@ import (
 	"postern.dev/postern/internal/activity"
 	"postern.dev/postern/internal/notify"
 	"postern.dev/postern/internal/rotation"
+	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/tripwire"
 	"postern.dev/postern/internal/workbench"
 )
@@ -13,6 +14,7 @@ import (
 // watchers watch what credentials do, behind the doors: neither is on a call's way.
 type watchers struct {
 	rotations *rotation.Job
+	written   *rotation.Marker // nil where no other node can be
 	tripwires *tripwire.Watcher
 	migration *workbench.Watcher
 }
@@ -21,12 +23,28 @@ type watchers struct {
 // that saw it; what comes with time is done by the one that leads.
 func (n *Node) openWatchers() {
 	cfg := n.Config
-	n.watchers.rotations = rotation.NewJob(rotation.Config{DB: n.DB, Activity: n.Activity, Keyring: n.Keyring, Told: n.Notifier.Poke, Tell: n.tellCampaign, Now: cfg.Now, Log: cfg.Log})
+	node := ""
+	if n.DB.Engine == store.Postgres {
+		node = n.id
+		n.watchers.written = rotation.NewMarker(rotation.MarkConfig{DB: n.DB, Activity: n.Activity, Node: node, Data: cfg.Data, Now: cfg.Now, Log: cfg.Log})
+		n.doors.workers["written"] = n.watchers.written.Run
+	}
+	n.watchers.rotations = rotation.NewJob(rotation.Config{DB: n.DB, Activity: n.Activity, Keyring: n.Keyring, Node: node, Told: n.Notifier.Poke, Tell: n.tellCampaign, Now: cfg.Now, Log: cfg.Log})
 	n.watchers.tripwires = tripwire.New(tripwire.Config{DB: n.DB, Activity: n.Activity, Keyring: n.Keyring, Told: n.Notifier.Poke, Now: cfg.Now, Log: cfg.Log})
 	n.watchers.migration = workbench.NewWatcher(workbench.WatchConfig{DB: n.DB, Activity: n.Activity, Keyring: n.Keyring, Tell: n.tellMigration, Leads: n.leads, Now: cfg.Now, Log: cfg.Log})
 	n.doors.workers["migration"] = n.watchers.migration.Run
 	n.doors.workers["rotations"] = n.whileLeading(n.watchers.rotations.Run)
 	n.doors.workers["tripwires"] = n.watchers.tripwires.Run
+}
+
+// leaveMark takes the node out of those whose calls are awaited, if all of its own are written.
+func (n *Node) leaveMark() error {
+	if n.watchers.written == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leadTime)
+	defer cancel()
+	return n.watchers.written.Leave(ctx)
 }
 
 // seen is told of each batch of activity. Nothing runs before Run, and so nothing

@@ -38,6 +38,8 @@ const (
 	KeyEnded     = "key_ended"
 	Joined       = "joined"
 	PolicySet    = "policy"
+	// PolicyAltered is told once, until the policy is saved anew.
+	PolicyAltered = "policy_altered"
 )
 
 // Kinds are all of them, as people choose among them.
@@ -58,6 +60,7 @@ func Kinds() []Kind {
 		{KeyUnused, "A key is not used", "For as many days as the security policy names."},
 		{Joined, "Someone accepted an invitation", "For those who look after members."},
 		{PolicySet, "The security policy changed", "Someone else changed it."},
+		{PolicyAltered, "The security policy was altered", "Its record was changed by other means than Postern: until it is saved anew the strictest reading counts."},
 		{AuditBroken, "The audit log is broken", "A check found it changed by other means than Postern. For those who run this server."},
 	}
 }

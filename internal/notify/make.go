@@ -110,7 +110,7 @@ func (n *Notifier) keysOf(ctx context.Context, a postern.AccountID) error {
 	if err != nil {
 		return err
 	}
-	var out []draft
+	out := policyDrafts(&p, who)
 	err = n.db.EachKey(ctx, a, now, func(rec *store.KeyRecord) error {
 		k := &rec.Key
 		ds := keyDrafts(&p, k, uses[k.ID].LastAt, hour[k.ID].Calls, hour[k.ID].Refused, now)
@@ -142,6 +142,17 @@ func (n *Notifier) keysOf(ctx context.Context, a postern.AccountID) error {
 		}
 	}
 	return nil
+}
+
+// policyDrafts tells of a policy that was altered: once, until it is saved anew.
+func policyDrafts(p *postern.Policy, who *people) []draft {
+	if !p.Altered {
+		return nil
+	}
+	return []draft{{account: p.AccountID, kind: PolicyAltered, dedupe: fmt.Sprintf("%s:%s:%d", PolicyAltered, p.AccountID, p.Revision), to: who.who(postern.PermAccountWrite), link: "/settings/security",
+		subject: "The security policy was altered",
+		words: "Its record was changed by other means than Postern, so nothing of it is believed. Until an admin saves it anew, no key can be made or widened, secrets that are found are ended, " +
+			"and a canary that is used is paused. Tell whoever operates this server."}}
 }
 
 // keyDrafts is what there is to tell of a key by its record and the sums of its calls: pure.

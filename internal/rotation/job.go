@@ -18,6 +18,8 @@ type Config struct {
 	DB       *store.DB
 	Activity *activity.Log
 	Keyring  *keyring.Keyring
+	// Node is this node's lease, where there may be others; empty: there are none.
+	Node string
 	// Told is called when somebody should be told of something. May be nil.
 	Told func()
 	// Tell tells people of a campaign. May be nil.
@@ -104,14 +106,22 @@ func (j *Job) Settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(plans) == 0 {
+		return nil
+	}
+	// Before any use is read: what a node wrote before it said so is in what is read after.
+	all, err := j.cluster(ctx, j.cfg.Now())
+	if err != nil {
+		return err
+	}
 	var errs []error
 	for i := range plans {
-		errs = append(errs, j.settle(ctx, &plans[i]))
+		errs = append(errs, j.settle(ctx, &plans[i], &all))
 	}
 	return errors.Join(errs...)
 }
 
-func (j *Job) settle(ctx context.Context, p *postern.RotationPlan) error {
+func (j *Job) settle(ctx context.Context, p *postern.RotationPlan, all *cluster) error {
 	if p.Altered {
 		return nil
 	}
@@ -123,21 +133,21 @@ func (j *Job) settle(ctx context.Context, p *postern.RotationPlan) error {
 	if err != nil {
 		return err
 	}
-	var old, fresh time.Time
+	use := postern.RotationUse{Known: all.known(p.BeganAt)}
 	for _, u := range uses {
 		switch u.Generation {
 		case p.Generation:
-			old = u.LastAt
+			use.Old = u.LastAt
 		case rec.Key.Current.Generation:
-			fresh = u.FirstAt
+			use.Fresh = u.FirstAt
 		}
 	}
 	now := j.cfg.Now()
 	pending := ok && rec.Key.Rotating(now) && !rec.Key.Ended()
-	if pending && p.Step(&rec.Key, old, fresh, now) == postern.RotationWaits {
+	if pending && p.Step(&rec.Key, use, now) == postern.RotationWaits {
 		return nil
 	}
-	step, err := j.cfg.Keyring.SettleRotation(ctx, p.AccountID, p.Key, old, fresh)
+	step, err := j.cfg.Keyring.SettleRotation(ctx, p.AccountID, p.Key, use)
 	if err != nil {
 		return err
 	}

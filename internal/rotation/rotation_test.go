@@ -26,6 +26,7 @@ type world struct {
 	t     *testing.T
 	db    *store.DB
 	log   *activity.Log
+	file  string // of the log of calls
 	clock atomic.Int64
 	super postern.Actor
 	told  atomic.Int64
@@ -50,6 +51,7 @@ func run(t *testing.T, test func(t *testing.T, w *world)) {
 		if !strings.Contains(target, "://") {
 			file += ".activity"
 		}
+		w.file = file
 		var err error
 		w.log, err = activity.Open(t.Context(), activity.Config{Target: file, Now: w.now})
 		w.must(err)
@@ -217,5 +219,76 @@ func TestView(t *testing.T) {
 		want("after the change", "a7 old, b8 old, c7 both, d7 quiet, b7 moved", 3, 1)
 		w.pass(25 * time.Hour)
 		want("a day later", "a7 old, b8 old, d7 quiet, c7 moved, b7 moved", 2, 2)
+	})
+}
+
+// TestOtherNodesAreAwaited: an old secret isn't silent before every node has said that the
+// calls which it let in are written. One that says nothing, holds calls that the database
+// lacks, or was killed, keeps it alive; one that left, or has been gone for a week, doesn't.
+func TestOtherNodesAreAwaited(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		far, err := activity.Open(ctx, activity.Config{Target: w.file, Now: w.now})
+		w.must(err)
+		defer far.Close()
+		mark := rotation.NewMarker(rotation.MarkConfig{DB: w.db, Activity: far, Node: "far", Data: t.TempDir(), Now: w.now})
+		job := rotation.NewJob(rotation.Config{DB: w.db, Activity: w.log, Keyring: w.Keyring, Node: "near", Now: w.now})
+		settle := func(what string, id postern.KeyID, works bool) {
+			t.Helper()
+			w.must(job.Settle(ctx))
+			w.works(what, id, works)
+		}
+		begin := func() postern.KeyID {
+			made, err := w.CreateKey(ctx, w.super, keyring.NewKey{Name: "k" + string(postern.NewKeyID())})
+			w.must(err)
+			id := made.Key.ID
+			_, err = w.RotateKey(ctx, w.super, id, keyring.Rotation{Grace: 30 * day, Ends: postern.EndWhenIdle, Idle: day})
+			w.must(err)
+			w.call(id, 2, "203.0.113.7", "sync/1")
+			return id
+		}
+		old := func(id postern.KeyID) {
+			e := postern.Event{At: postern.ToMicros(w.now()), Door: postern.DoorGateway, Method: "GET", Path: "/deals", UserAgent: "cron/1", Status: 200, IP: netip.MustParseAddr("203.0.113.9")}
+			e.Decision = postern.Decision{Allowed: true, Reason: postern.ReasonAllowed, Kind: postern.KindServiceKey, Gen: 1, Known: true, Account: w.super.AccountID}
+			copy(e.Decision.Key[:], id)
+			far.Record(&e)
+		}
+		_, err = w.db.RenewLease(ctx, "far", time.Hour)
+		w.must(err)
+		id := begin()
+		w.pass(12 * time.Hour)
+		old(id) // and it stays with the other node
+		w.pass(14 * time.Hour)
+		settle("a node says nothing", id, true)
+		w.must(mark.Mark(ctx))
+		settle("a node holds calls", id, true)
+		w.must(far.Flush(ctx))
+		w.must(mark.Mark(ctx))
+		settle("used 14 hours ago", id, true)
+		w.pass(11 * time.Hour)
+		settle("a node said nothing for 11 hours", id, true)
+		w.must(mark.Mark(ctx))
+		settle("silent for 25 hours, as all say", id, false)
+
+		// Killed with its lease run out, it counts for as long as it may come back.
+		w.must(w.db.DropLease(ctx, "far"))
+		id = begin()
+		w.pass(rotation.MarkKept - time.Hour)
+		settle("killed days ago", id, true)
+		w.pass(2 * time.Hour)
+		settle("gone for a week", id, false)
+
+		// Who leaves with all written is not awaited; who leaves calls behind is.
+		id = begin()
+		old(id)
+		w.must(mark.Leave(ctx))
+		w.pass(26 * time.Hour)
+		settle("left calls behind", id, true)
+		w.must(far.Flush(ctx))
+		w.must(mark.Leave(ctx))
+		settle("left in order", id, false)
+		if marks, err := w.db.WrittenMarks(ctx); err != nil || len(marks) != 0 {
+			t.Errorf("marks = %+v, %v; want none", marks, err)
+		}
 	})
 }

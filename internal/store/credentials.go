@@ -11,14 +11,14 @@ import (
 const credentialColumns = `c.key_id, c.account_id, c.kind, c.member_id, c.scopes, c.all_scopes, c.networks,
 	c.current_hash, c.current_pepper, c.current_generation, c.current_last_four,
 	c.previous_hash, c.previous_pepper, c.previous_generation, c.previous_last_four, c.previous_until,
-	c.not_before, c.expires_at, c.paused_at, c.revoked_at, c.deleted_at, c.rate_calls, c.rate_per, c.revision, c.mac, c.mac_pepper, c.previous_ended, c.watch, c.undo, c.retiring`
+	c.not_before, c.expires_at, c.paused_at, c.revoked_at, c.deleted_at, c.rate_calls, c.rate_per, c.revision, c.mac, c.mac_pepper, c.previous_ended, c.watch, c.undo, c.retiring, c.canary`
 
 // credentialScan holds what a row is scanned into before it is a CredentialRow.
 type credentialScan struct {
 	row                                           postern.CredentialRow
 	kind, scopes, networks, watch, undo, retiring string
 	all, until, notBefore, expires, paused        int64
-	revoked, deleted, ratePer, ended              int64
+	revoked, deleted, ratePer, ended, canary      int64
 	current, previous, mac                        []byte
 	currentPepper, previousPepper, macPepper      int64
 }
@@ -28,7 +28,7 @@ func (c *credentialScan) targets() []any {
 	return []any{&r.Key, &r.AccountID, &c.kind, &r.MemberID, &c.scopes, &c.all, &c.networks,
 		&c.current, &c.currentPepper, &r.Current.Generation, &r.Current.LastFour,
 		&c.previous, &c.previousPepper, &r.Previous.Generation, &r.Previous.LastFour, &c.until,
-		&c.notBefore, &c.expires, &c.paused, &c.revoked, &c.deleted, &r.Rate.Calls, &c.ratePer, &r.Revision, &c.mac, &c.macPepper, &c.ended, &c.watch, &c.undo, &c.retiring}
+		&c.notBefore, &c.expires, &c.paused, &c.revoked, &c.deleted, &r.Rate.Calls, &c.ratePer, &r.Revision, &c.mac, &c.macPepper, &c.ended, &c.watch, &c.undo, &c.retiring, &c.canary}
 }
 
 // finish makes the row of what was scanned. What doesn't decode is left out, so
@@ -43,7 +43,7 @@ func (c *credentialScan) finish() postern.CredentialRow {
 	copy(r.Previous.Hash[:], c.previous)
 	copy(r.MAC[:], c.mac)
 	r.Current.Pepper, r.Previous.Pepper, r.MACPepper = uint8(c.currentPepper), uint8(c.previousPepper), uint8(c.macPepper)
-	r.AllScopes, r.PreviousEnded = c.all == 1, c.ended == 1
+	r.AllScopes, r.PreviousEnded, r.Canary = c.all == 1, c.ended == 1, c.canary == 1
 	r.PreviousUntil, r.NotBefore, r.ExpiresAt = fromMicros(c.until), fromMicros(c.notBefore), fromMicros(c.expires)
 	r.PausedAt, r.RevokedAt, r.DeletedAt = fromMicros(c.paused), fromMicros(c.revoked), fromMicros(c.deleted)
 	r.Rate.Per = time.Duration(c.ratePer) * time.Microsecond
@@ -90,7 +90,7 @@ func credentialValues(r *postern.CredentialRow) []any {
 		r.Current.Hash[:], int64(r.Current.Pepper), r.Current.Generation, r.Current.LastFour,
 		r.Previous.Hash[:], int64(r.Previous.Pepper), r.Previous.Generation, r.Previous.LastFour, micros(r.PreviousUntil),
 		micros(r.NotBefore), micros(r.ExpiresAt), micros(r.PausedAt), micros(r.RevokedAt), micros(r.DeletedAt),
-		r.Rate.Calls, r.Rate.Per.Microseconds(), r.Revision, r.MAC[:], int64(r.MACPepper), bit(r.PreviousEnded), watchJSON(r.Watch), undoJSON(r.Undo), retiringJSON(r.Retiring)}
+		r.Rate.Calls, r.Rate.Per.Microseconds(), r.Revision, r.MAC[:], int64(r.MACPepper), bit(r.PreviousEnded), watchJSON(r.Watch), undoJSON(r.Undo), retiringJSON(r.Retiring), bit(r.Canary)}
 }
 
 // InsertCredential writes a new credential. The row must be sealed.
@@ -101,7 +101,7 @@ func (tx *Tx) InsertCredential(ctx context.Context, r *postern.CredentialRow) er
 const insertCredential = `insert into credentials (key_id, account_id, kind, member_id, scopes, all_scopes, networks,
 		current_hash, current_pepper, current_generation, current_last_four,
 		previous_hash, previous_pepper, previous_generation, previous_last_four, previous_until,
-		not_before, expires_at, paused_at, revoked_at, deleted_at, rate_calls, rate_per, revision, mac, mac_pepper, previous_ended, watch, undo, retiring)`
+		not_before, expires_at, paused_at, revoked_at, deleted_at, rate_calls, rate_per, revision, mac, mac_pepper, previous_ended, watch, undo, retiring, canary)`
 
 // UpdateCredential writes all of a credential. The row must be sealed, at a revision one higher.
 func (tx *Tx) UpdateCredential(ctx context.Context, r *postern.CredentialRow) error {
@@ -109,7 +109,7 @@ func (tx *Tx) UpdateCredential(ctx context.Context, r *postern.CredentialRow) er
 		current_hash = $8, current_pepper = $9, current_generation = $10, current_last_four = $11,
 		previous_hash = $12, previous_pepper = $13, previous_generation = $14, previous_last_four = $15, previous_until = $16,
 		not_before = $17, expires_at = $18, paused_at = $19, revoked_at = $20, deleted_at = $21, rate_calls = $22, rate_per = $23,
-		revision = $24, mac = $25, mac_pepper = $26, previous_ended = $27, watch = $28, undo = $29, retiring = $30 where key_id = $1`, credentialValues(r)...)
+		revision = $24, mac = $25, mac_pepper = $26, previous_ended = $27, watch = $28, undo = $29, retiring = $30, canary = $31 where key_id = $1`, credentialValues(r)...)
 }
 
 // MemberKeys are the personal access keys of a member that aren't ended.

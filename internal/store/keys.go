@@ -16,7 +16,7 @@ type KeyRecord struct {
 }
 
 const keyColumns = credentialColumns + `, k.name, k.description, k.team_id, k.revoked_why, k.current_made_at, k.current_made_by,
-	k.previous_made_at, k.previous_made_by, k.flagged_at, k.flagged_why, k.made_by, k.created_at, k.updated_at, k.canary`
+	k.previous_made_at, k.previous_made_by, k.flagged_at, k.flagged_why, k.made_by, k.created_at, k.updated_at`
 
 // What is shown of a key isn't sealed, its credential is: a row that was moved to another account finds none.
 const keyFrom = " from service_keys k join credentials c on c.key_id = k.key_id and c.account_id = k.account_id "
@@ -25,15 +25,15 @@ func scanKey(s scanner) (KeyRecord, error) {
 	var c credentialScan
 	var r KeyRecord
 	k := &r.Key
-	var curAt, prevAt, flagged, created, updated, canary int64
+	var curAt, prevAt, flagged, created, updated int64
 	err := s.Scan(append(c.targets(), &k.Name, &k.Description, &k.TeamID, &k.RevokedWhy, &curAt, &k.Current.MadeBy,
-		&prevAt, &k.Previous.MadeBy, &flagged, &k.FlaggedWhy, &k.MadeBy, &created, &updated, &canary)...)
+		&prevAt, &k.Previous.MadeBy, &flagged, &k.FlaggedWhy, &k.MadeBy, &created, &updated)...)
 	if err != nil {
 		return r, err
 	}
 	r.Row = c.finish()
 	k.Current.MadeAt, k.Previous.MadeAt, k.FlaggedAt = fromMicros(curAt), fromMicros(prevAt), fromMicros(flagged)
-	k.CreatedAt, k.UpdatedAt, k.Canary = fromMicros(created), fromMicros(updated), canary == 1
+	k.CreatedAt, k.UpdatedAt = fromMicros(created), fromMicros(updated)
 	r.spread()
 	return r, nil
 }
@@ -44,7 +44,7 @@ func (r *KeyRecord) spread() {
 	k.ID, k.AccountID, k.Scopes, k.Networks, k.Rate, k.Revision = c.Key, c.AccountID, c.Scopes, c.Networks, c.Rate, c.Revision
 	k.NotBefore, k.ExpiresAt, k.PausedAt, k.RevokedAt, k.DeletedAt = c.NotBefore, c.ExpiresAt, c.PausedAt, c.RevokedAt, c.DeletedAt
 	k.Current.Generation, k.Current.LastFour = c.Current.Generation, c.Current.LastFour
-	k.Watch, k.Undo = c.Watch, c.Undo
+	k.Watch, k.Undo, k.Canary = c.Watch, c.Undo, c.Canary
 	k.Previous.Generation, k.Previous.LastFour, k.Previous.EndsAt = c.Previous.Generation, c.Previous.LastFour, c.PreviousUntil
 }
 
@@ -216,13 +216,13 @@ func (tx *Tx) InsertKeys(ctx context.Context, list []*KeyRecord) error {
 }
 
 const insertKey = `insert into service_keys (key_id, account_id, name, description, team_id, ended_at, deleted_at, revoked_why,
-		current_made_at, current_made_by, previous_made_at, previous_made_by, flagged_at, flagged_why, made_by, created_at, updated_at, canary)`
+		current_made_at, current_made_by, previous_made_at, previous_made_by, flagged_at, flagged_why, made_by, created_at, updated_at)`
 
 func keyValues(r *KeyRecord) []any {
 	r.spread()
 	k := &r.Key
 	return []any{k.ID, k.AccountID, k.Name, k.Description, k.TeamID, int64(0), int64(0), "", micros(k.Current.MadeAt), k.Current.MadeBy,
-		micros(k.Previous.MadeAt), k.Previous.MadeBy, micros(k.FlaggedAt), k.FlaggedWhy, k.MadeBy, micros(k.CreatedAt), micros(k.UpdatedAt), bit(k.Canary)}
+		micros(k.Previous.MadeAt), k.Previous.MadeBy, micros(k.FlaggedAt), k.FlaggedWhy, k.MadeBy, micros(k.CreatedAt), micros(k.UpdatedAt)}
 }
 
 // UpdateKey writes all that may change of a service key and its credential, which must be sealed.

@@ -31,13 +31,13 @@ func Records() Part {
 
 // Of the main records: what says which node decides now, what lasts hours at
 // most, and what a restored server must not believe any more.
-var passing = []string{"leases", "leaders", "sessions", "drafts", "spent_flows", "signin_guards"}
+var passing = []string{"leases", "leaders", "written_marks", "sessions", "drafts", "spent_flows", "signin_guards"}
 
 // Passing names tables whose rows are worth nothing after a restore, so that no backup holds them.
 func Passing() []string { return slices.Clone(passing) }
 
 // OfNodes names tables that are about running nodes, which no copy of a database takes along.
-func OfNodes() []string { return []string{"leases", "leaders"} }
+func OfNodes() []string { return []string{"leases", "leaders", "written_marks"} }
 
 var createTable = regexp.MustCompile(`(?mi)^\s*create table (?:if not exists )?([a-z_0-9]+)`)
 var dropTable = regexp.MustCompile(`(?mi)^\s*drop table (?:if exists )?([a-z_0-9]+)`)

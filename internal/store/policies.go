@@ -40,7 +40,7 @@ func (q *queries) scanPolicy(s scanner) (p postern.Policy, err error) {
 	p.ChangedAt = fromMicros(changed)
 	if q.seals.broken(policiesTable, []any{p.AccountID, body, p.ChangedBy, changed, p.Revision}, m) {
 		// Nothing of it is believed; keys can't be made under it until it is set anew.
-		return postern.Policy{AccountID: p.AccountID, Revision: p.Revision, Altered: true, Tripwires: postern.DefaultTripwires(), Leaks: postern.DefaultLeakPolicy()}, nil
+		return postern.AlteredPolicy(p.AccountID, p.Revision), nil
 	}
 	var b policyBody
 	if err := fromJSON(body, &b); err != nil {

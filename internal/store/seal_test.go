@@ -117,6 +117,9 @@ func (x *sealed) sound(t *testing.T, db *store.DB, table string) (n int) {
 			if p.Altered && (p.RequireExpiry || p.RemindExpiry != nil) {
 				t.Errorf("an altered policy is %+v", p)
 			}
+			if p.Altered && (p.Leaks.Do != postern.LeakRevoke || !p.Leaks.FindersEnd || p.Tripwires.Canary != postern.TripPause || p.Tripwires.Retired != postern.TripNotify) {
+				t.Errorf("an altered policy defends with %+v and %+v, want the strictest", p.Leaks, p.Tripwires)
+			}
 			count(!p.Altered && p.Revision > 0)
 		}
 	case "rotations":

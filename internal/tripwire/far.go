@@ -13,6 +13,9 @@ import (
 const (
 	// remembers is how far back a network counts as one that a key knows.
 	remembers = 30 * 24 * time.Hour
+	// homeFor is for how long a network counts as one that a key knows without asking
+	// again: a network that was left is forgotten a day after the log of calls forgot it.
+	homeFor = 24 * time.Hour
 	// fleetFor is for how long a key that calls from everywhere isn't asked about again.
 	fleetFor = time.Hour
 	// mostCallers is the most rows that activity gives of a key's callers.
@@ -50,7 +53,7 @@ func (w *Watcher) far(ctx context.Context, key postern.KeyID, account postern.Ac
 	now := w.cfg.Now()
 	news := seen == nil
 	for net := range seen {
-		if _, home := f.nets[net]; !home {
+		if found, home := f.nets[net]; !home || now.Sub(found) >= homeFor {
 			news = true
 		}
 	}
@@ -79,12 +82,7 @@ func (w *Watcher) far(ctx context.Context, key postern.KeyID, account postern.Ac
 		delete(w.fresh, key)
 		return nil
 	}
-	if len(f.nets)+len(j.home) > mostNets {
-		clear(f.nets)
-	}
-	for _, net := range j.home {
-		f.nets[net] = struct{}{}
-	}
+	f.atHome(j.home, now)
 	if !j.fresh {
 		delete(w.fresh, key)
 	} else if len(w.fresh) < mostFresh {
@@ -96,6 +94,21 @@ func (w *Watcher) far(ctx context.Context, key postern.KeyID, account postern.Ac
 	s := activity.Seen{Account: account, Key: key, Generation: j.stranger.gen, IP: j.stranger.ip, UserAgent: j.stranger.agent}
 	return w.trip(ctx, f, postern.TripFar, &s, fmt.Sprintf("The same secret was used from %s and, within %d minutes, from %s: a network that this key never called from before.",
 		j.other.ip, p.FarMinutes, j.stranger.ip))
+}
+
+// atHome remembers where a key is at home, as far as there is room; what was found
+// too long ago is forgotten.
+func (f *keyFacts) atHome(home []netip.Prefix, now time.Time) {
+	for net, found := range f.nets {
+		if now.Sub(found) >= homeFor {
+			delete(f.nets, net)
+		}
+	}
+	for _, net := range home {
+		if _, there := f.nets[net]; there || len(f.nets) < mostNets {
+			f.nets[net] = now
+		}
+	}
 }
 
 // spot is what calls with one secret from one network come to.

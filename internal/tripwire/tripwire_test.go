@@ -36,6 +36,7 @@ type world struct {
 	super  postern.Actor
 	node   *node
 	poked  atomic.Int64
+	told   chan struct{} // gets one for each, as far as there is room
 }
 
 func (w *world) now() time.Time       { return time.UnixMicro(w.clock.Load()).UTC() }
@@ -50,7 +51,7 @@ func (w *world) do(err error) { w.t.Helper(); w.fatal(err) }
 
 func run(t *testing.T, test func(t *testing.T, w *world)) {
 	storetest.Targets(t, func(t *testing.T, target string) {
-		w := &world{t: t, db: storetest.Open(t, target), target: target}
+		w := &world{t: t, db: storetest.Open(t, target), target: target, told: make(chan struct{}, 1)}
 		w.clock.Store(t0.UnixMicro())
 		w.Keyring = keyring.New(keyring.Config{DB: w.db, Pepper: storetest.Pepper(t), Now: w.now})
 		done, err := w.Setup(t.Context(), keyring.SetupInput{AccountName: "Acme", Email: "ada@example.org", Name: "Ada"})
@@ -73,7 +74,13 @@ func (w *world) another() *node {
 	n.log, err = activity.Open(w.t.Context(), activity.Config{Target: file, Now: w.now, Seen: func(list []activity.Seen) { n.w.Seen(list) }})
 	w.fatal(err)
 	w.t.Cleanup(func() { n.log.Close() })
-	n.w = tripwire.New(tripwire.Config{DB: w.db, Activity: n.log, Keyring: w.Keyring, Now: w.now, Told: func() { w.poked.Add(1) }})
+	n.w = tripwire.New(tripwire.Config{DB: w.db, Activity: n.log, Keyring: w.Keyring, Now: w.now, Told: func() {
+		w.poked.Add(1)
+		select {
+		case w.told <- struct{}{}:
+		default:
+		}
+	}})
 	return n
 }
 
@@ -310,16 +317,13 @@ func TestWithinSeconds(t *testing.T) {
 		copy(e.Decision.Key[:], k.ID)
 		begun := time.Now()
 		w.node.log.Record(&e)
-		for time.Since(begun) < 5*time.Second {
-			if list, err := w.Trips(ctx, w.super, k.ID, store.Cursor{}, 1); err != nil {
-				t.Fatal(err)
-			} else if len(list) == 1 {
-				t.Logf("after %v", time.Since(begun).Round(time.Millisecond))
-				return
-			}
-			time.Sleep(5 * time.Millisecond)
+		select {
+		case <-w.told:
+			t.Logf("after %v", time.Since(begun).Round(time.Millisecond))
+		case <-time.After(5 * time.Second):
+			t.Error("nothing was told of within 5 seconds")
 		}
-		t.Error("nothing was told of within 5 seconds")
+		w.want("with the workers running", &k, postern.TripCanary)
 	})
 }
 
@@ -337,4 +341,43 @@ func TestMemoryIsBounded(t *testing.T) {
 	if n := w.Pending(); n != 1<<14 {
 		t.Errorf("%d keys wait, want the bound %d", n, 1<<14)
 	}
+}
+
+// TestNetworksAreForgotten: where a key is at home is remembered of so many networks and
+// for a day; then the log of calls is asked again, which forgets after a month.
+func TestNetworksAreForgotten(t *testing.T) {
+	net := func(i int) netip.Prefix {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(i / 200), byte(i % 200), 0, 0}), 16)
+	}
+	known := map[netip.Prefix]time.Time{}
+	var many []netip.Prefix
+	for i := range 500 {
+		many = append(many, net(i))
+	}
+	if n := tripwire.AtHome(known, many, t0); n != 64 {
+		t.Errorf("%d networks are remembered, want 64", n)
+	}
+	if n := tripwire.AtHome(known, many[:1], t0.Add(23*time.Hour)); n != 64 {
+		t.Errorf("%d networks are remembered within the day, want 64", n)
+	}
+	if n := tripwire.AtHome(known, nil, t0.Add(24*time.Hour)); n != 1 {
+		t.Errorf("%d networks are remembered after a day, want the one that was found since", n)
+	}
+
+	run(t, func(t *testing.T, w *world) {
+		k := w.key("sync", false)
+		for _, ip := range []string{"203.0.113.7", "198.51.100.7"} {
+			w.call(w.node, &k, 1, ip, postern.ReasonAllowed, 1)
+		}
+		w.pass(25 * time.Hour)
+		w.call(w.node, &k, 1, "203.0.113.7", postern.ReasonAllowed, 1)
+		w.call(w.node, &k, 1, "198.51.100.7", postern.ReasonAllowed, 1)
+		w.want("both are known", &k)
+		for range 32 { // a month from one of them alone
+			w.pass(24 * time.Hour)
+			w.call(w.node, &k, 1, "203.0.113.7", postern.ReasonAllowed, 1)
+		}
+		w.call(w.node, &k, 1, "198.51.100.7", postern.ReasonAllowed, 1)
+		w.want("the other is new again", &k, postern.TripFar)
+	})
 }

@@ -67,8 +67,8 @@ type news struct {
 type keyFacts struct {
 	service bool // a service key: the others aren't watched
 	canary  bool
-	nets    map[netip.Prefix]struct{} // where it is at home
-	fleet   time.Time                 // until when it is known to call from everywhere
+	nets    map[netip.Prefix]time.Time // where it is at home, and when that was last found
+	fleet   time.Time                  // until when it is known to call from everywhere
 	quiet   map[postern.TripKind]time.Time
 	refused []tally
 	asked   time.Time // when its refusals were last counted
@@ -246,7 +246,7 @@ func (w *Watcher) factsOf(ctx context.Context, key postern.KeyID, account poster
 	if len(w.keys) >= mostKeys {
 		clear(w.keys) // the records are asked again
 	}
-	f := &keyFacts{service: ok && rec.Key.AccountID == account, canary: rec.Key.Canary, nets: map[netip.Prefix]struct{}{}, quiet: map[postern.TripKind]time.Time{}}
+	f := &keyFacts{service: ok && rec.Key.AccountID == account, canary: rec.Key.Canary, nets: map[netip.Prefix]time.Time{}, quiet: map[postern.TripKind]time.Time{}}
 	w.keys[key] = f
 	return f, nil
 }

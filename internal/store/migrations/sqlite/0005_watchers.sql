@@ -1,7 +1,7 @@
 -- +goose Up
 
 -- Keys that nobody should ever use.
-alter table service_keys add column canary integer not null default 0 check (canary in (0, 1));
+alter table credentials add column canary integer not null default 0 check (canary in (0, 1));
 
 -- How the rotations end that don't simply end at their deadline.
 create table rotations (

@@ -14,6 +14,7 @@ import (
 	"postern.dev/postern/internal/door"
 	"postern.dev/postern/internal/keyring"
 	"postern.dev/postern/internal/leaks"
+	"postern.dev/postern/internal/limit"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/verify"
 	"postern.dev/postern/internal/workbench"
@@ -28,6 +29,8 @@ type Config struct {
 	Door     *door.Door
 	Auditor  *auditor.Auditor
 
+	// Advice is the console's too, so that what bounds it counts both; nil: one of its own.
+	Advice *advice.Service
 	// Leaks takes in secrets that were found; nil: none are.
 	Leaks *leaks.Intake
 	// PublicURL is where people reach this handler, for links; empty: links are paths.
@@ -75,6 +78,9 @@ func (c *Config) fill() error {
 	if c.FailuresPerSecond <= 0 {
 		c.FailuresPerSecond = 50
 	}
+	if c.Advice == nil {
+		c.Advice = advice.NewService(c.Keyring, c.Activity, c.Now)
+	}
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
 	return nil
 }
@@ -92,12 +98,12 @@ type server struct {
 
 	document     []byte // the OpenAPI document, as it is served
 	lanes        lanes
-	writes       *throttle     // changes, by actor
-	endings      *throttle     // of them those that end keys
-	failures     *throttle     // refused credentials, by address
-	exports      chan struct{} // a place for each export that runs
+	writes       *limit.Throttle // changes, by actor
+	endings      *limit.Throttle // of them those that end keys
+	failures     *limit.Throttle // refused credentials, by address
+	exports      *limit.Places   // of exports of activity
 	metrics      *metrics
-	auditExports chan struct{} // places of the exports of the audit log
+	auditExports *limit.Places // of exports of the audit log
 	imports      chan struct{} // places of the imports of old credentials
 	ready        readiness
 }
@@ -108,14 +114,14 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	s := &server{cfg: cfg, kr: cfg.Keyring, verifier: cfg.Verifier, activity: cfg.Activity, door: cfg.Door, log: cfg.Log,
-		advice:   advice.NewService(cfg.Keyring, cfg.Activity, cfg.Now),
+		advice:   cfg.Advice,
 		lanes:    newLanes(cfg.InFlight),
-		exports:  make(chan struct{}, exportsAtOnce),
-		writes:   newThrottle(cfg.WritesPerSecond),
-		endings:  newThrottle(5 * cfg.WritesPerSecond),
-		failures: newThrottle(cfg.FailuresPerSecond)}
+		exports:  limit.NewPlaces(exportsAtOnce, exportsEach),
+		writes:   limit.NewThrottle(cfg.WritesPerSecond),
+		endings:  limit.NewThrottle(5 * cfg.WritesPerSecond),
+		failures: limit.NewThrottle(cfg.FailuresPerSecond)}
 	s.migration = workbench.NewService(workbench.Config{DB: cfg.DB, Keyring: cfg.Keyring, Activity: cfg.Activity, Advice: s.advice, Now: cfg.Now})
-	s.metrics, s.auditExports, s.imports = newMetrics(s), make(chan struct{}, auditExports), make(chan struct{}, importsAtOnce)
+	s.metrics, s.auditExports, s.imports = newMetrics(s), limit.NewPlaces(exportsAtOnce, exportsEach), make(chan struct{}, importsAtOnce)
 	operations, document, err := s.operations()
 	if err != nil {
 		return nil, err

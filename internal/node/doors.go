@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/advice"
 	"postern.dev/postern/internal/console"
 	"postern.dev/postern/internal/docsite"
 	"postern.dev/postern/internal/door"
@@ -22,6 +23,7 @@ type doors struct {
 	door     *door.Door
 	identity *identity.Issuer
 	proxy    *gateway.Gateway
+	advice   *advice.Service // of the API and of the console
 	admin    http.Handler
 	gateway  http.Handler
 	workers  map[string]func(context.Context) error
@@ -55,7 +57,8 @@ func (n *Node) openDoors() (err error) {
 	if err := n.openLeaks(); err != nil {
 		return err
 	}
-	api, err := httpapi.New(httpapi.Config{Leaks: n.Leaks, Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Door: d.door,
+	d.advice = advice.NewService(n.Keyring, n.Activity, cfg.Now)
+	api, err := httpapi.New(httpapi.Config{Advice: d.advice, Leaks: n.Leaks, Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Door: d.door,
 		Auditor: n.Auditor, Leads: n.leads, PublicURL: cfg.PublicURL, Version: cfg.Version, Stopping: d.stopping, Warnings: n.warnings, Now: cfg.Now, Log: cfg.Log})
 	if err != nil {
 		return err
@@ -80,7 +83,7 @@ func (n *Node) openConsole() (*console.Console, error) {
 	if err != nil {
 		return nil, err
 	}
-	return console.New(console.Config{Leaks: n.Leaks, Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Signin: n.Signin, Door: n.doors.door, Auditor: n.Auditor,
+	return console.New(console.Config{Advice: n.doors.advice, Leaks: n.Leaks, Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Signin: n.Signin, Door: n.doors.door, Auditor: n.Auditor,
 		PublicURL: cfg.PublicURL, GatewayURL: cfg.GatewayURL, Docs: docsite.Path, LegacyHeader: cfg.LegacyHeader, LegacyQuery: cfg.LegacyQuery, Version: cfg.Version, Stopping: n.doors.stopping, Now: cfg.Now, Log: cfg.Log})
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/store"
 )
 
 const (
@@ -317,7 +318,7 @@ func (f *finder) openSpans(ctx context.Context) error {
 	return nil
 }
 
-// blocksAt reads blocks by their places.
+// blocksAt reads blocks by their places, in any order.
 func (l *Log) blocksAt(ctx context.Context, tx *sql.Tx, account postern.AccountID, places []blockRow) ([]blockRow, error) {
 	from, to := places[0].lastAt, places[0].lastAt
 	args := []any{string(account), int64(0), int64(0)}
@@ -327,6 +328,14 @@ func (l *Log) blocksAt(ctx context.Context, tx *sql.Tx, account postern.AccountI
 	}
 	args[1], args[2] = int64(from), int64(to)
 	list, args := inList(args, len(places))
-	return scanAll(ctx, tx, scanBlock, `select `+blockColumns+` from activity_blocks b
-		where account_id = $1 and last_at >= $2 and last_at <= $3 and seq in `+list+` order by last_at desc, seq desc`, args)
+	query := `select ` + blockColumns + ` from activity_blocks b where account_id = $1 and last_at >= $2 and last_at <= $3 and seq in ` + list
+	if l.pool.Engine == store.SQLite { // so that it goes by the numbers, and not through all of a long time
+		query = `select ` + blockColumns + ` from activity_blocks b where +account_id = $1 and +last_at >= $2 and +last_at <= $3 and seq in ` + list
+	}
+	if l.trace != nil {
+		l.trace(query, args)
+	}
+	out, err := scanAll(ctx, tx, scanBlock, query, args)
+	slices.SortFunc(out, func(a, b blockRow) int { return byReach(b, a) })
+	return out, err
 }

@@ -30,7 +30,7 @@ var (
 )
 
 // spanAfter is how many blocks are read one after the other before spans are asked. A test makes it small.
-var spanAfter = 24
+var spanAfter = 10
 
 // lookBlocks is how many blocks are read in one go: few at first, since most
 // questions are answered by one or two. A test makes them fewer.
@@ -100,7 +100,7 @@ func (l *Log) look(ctx context.Context, tx *sql.Tx, f *Filter, after Cursor, n i
 	stop := time.Now().Add(lookTime)
 	read := 0
 	next := l.source(ctx, tx, f, test, after)
-	for many := lookBlocks.first; ; many = min(2*many, lookBlocks.most) {
+	for many := lookBlocks.first; ; many = min(4*many, lookBlocks.most) {
 		blocks, again, err := next(reach, many)
 		if err != nil {
 			return nil, Cursor{}, err

@@ -66,13 +66,13 @@ var mayImport = []struct{ pkg, imports string }{
 const rooms = "internal/auditlog internal/auditor internal/store internal/catalog internal/verify internal/activity internal/keyring internal/advice internal/notify internal/rotation internal/leaks internal/oauth internal/webhook internal/workbench internal/workbench/accesslog internal/workbench/wire"
 
 // The ones that put the others together may import anything.
-var wires = []string{"cmd/postern", "bench", "bench/activity", "bench/scale", "internal/node", "internal/demo", "internal/e2e", "internal/e2e/browser", "internal/e2e/failover", "internal/e2e/model"}
+var wires = []string{"cmd/postern", "bench", "bench/activity", "bench/scale", "internal/node", "internal/demo", "internal/e2e", "internal/e2e/browser", "internal/e2e/failover", "internal/e2e/power", "internal/e2e/model"}
 
 // only says which packages alone may import something.
 var only = []struct{ what, by string }{
 	{module + "/internal/crm", "internal/node"},
 	{module + "/internal/node", "cmd/postern bench bench/scale internal/demo"},
-	{"database/sql", "internal/store internal/store/storetest internal/activity internal/crm"},
+	{"database/sql", "internal/store internal/store/storetest internal/activity internal/crm internal/e2e/power"},
 	{"google.golang.org/grpc", "internal/extauthz"},
 	{"github.com/danielgtaylor/huma/v2", "internal/httpapi"},
 	{"math/rand", ""},               // what is random is either secret, and from crypto/rand, or math/rand/v2

@@ -95,11 +95,11 @@ func killAll(ctx context.Context, db *databases, l *load, kills int) (gaps []tim
 			return gaps, fmt.Errorf("before kill %d: no changes: %w", i+1, err)
 		}
 		with := i%2 == 1
-		at := time.Now()
 		name, err := db.killPrimary(ctx, with)
 		if err != nil {
 			return gaps, err
 		}
+		at := time.Now()
 		if err := l.acked(ctx, at, 1); err != nil {
 			return gaps, fmt.Errorf("after kill %d: no changes: %w", i+1, err)
 		}

@@ -71,14 +71,20 @@ type paced struct {
 	began time.Time
 	most  time.Duration
 	n     int64
+	spent time.Duration // waiting for it: what we did with it in between isn't the sender's
 }
 
 // Read reads until the deadline that what came before has earned.
 func (p *paced) Read(b []byte) (int, error) {
-	within := min(p.most, bodyTime+time.Duration(p.n)*time.Second/pace)
-	_ = p.conn.SetReadDeadline(p.began.Add(within)) // not every connection has deadlines
+	now := time.Now()
+	until := now.Add(bodyTime + time.Duration(p.n)*time.Second/pace - p.spent)
+	if last := p.began.Add(p.most); until.After(last) {
+		until = last
+	}
+	_ = p.conn.SetReadDeadline(until) // not every connection has deadlines
 	n, err := p.ReadCloser.Read(b)
 	p.n += int64(n)
+	p.spent += time.Since(now)
 	return n, err
 }
 

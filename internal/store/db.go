@@ -24,6 +24,7 @@ type DB struct {
 	queries
 	hint     chan struct{}
 	listener listener
+	turn     chan struct{} // holds one while this process writes on PostgreSQL
 }
 
 // OpenDB opens the main records of a target (see PoolConfig). Rows that give
@@ -35,7 +36,7 @@ func OpenDB(ctx context.Context, target string, pepper *postern.Pepper, log *slo
 		return nil, err
 	}
 	return &DB{Pool: p, queries: queries{p.r, p.Engine, &seals{pepper: pepper, log: log}}, hint: make(chan struct{}, 1),
-		listener: listener{turn: make(chan struct{}, 1)}}, nil
+		listener: listener{turn: make(chan struct{}, 1)}, turn: make(chan struct{}, 1)}, nil
 }
 
 // Close closes the database.
@@ -100,7 +101,39 @@ func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) (seq int64, err e
 	return seq, err
 }
 
+// longestTurn is how long a change waits for those before it in this process.
+const longestTurn = 10 * time.Second
+
+// takeTurn lets one change of this process at a time wait for the writer's place,
+// which all nodes share: the others would hold connections that reads need, those
+// that keep the lease first of all.
+func (d *DB) takeTurn(ctx context.Context) error {
+	if d.Engine == SQLite {
+		return nil // its one writing connection is the turn
+	}
+	select {
+	case d.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(longestTurn):
+		return errBusy
+	}
+}
+
+func (d *DB) endTurn() {
+	if d.Engine != SQLite {
+		<-d.turn
+	}
+}
+
+var errBusy = postern.Errorf(postern.CodeUnavailable, "Too many changes are being made at once: nothing was changed. Try again in a moment.")
+
 func (d *DB) writeOnce(ctx context.Context, fn func(tx *Tx) error) (tx *Tx, err error) {
+	if err := d.takeTurn(ctx); err != nil {
+		return nil, err
+	}
+	defer d.endTurn()
 	err = d.Pool.Write(ctx, func(t *sql.Tx) error {
 		tx = &Tx{queries: queries{t, d.Engine, d.seals}}
 		if d.Engine == Postgres {

@@ -319,6 +319,9 @@ func (p *Pool) note(err error) error {
 			p.broken.Store(true)
 		}
 	}
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "55P03" { // the lock wasn't to be had in time
+		return &postern.Error{Code: postern.CodeUnavailable, Message: errBusy.Message, Err: err}
+	}
 	if _, unknown := errors.AsType[commitLost](err); p.Engine == Postgres && (unknown || lost(err)) {
 		return away(err)
 	}

@@ -341,7 +341,9 @@ func (s *sim) rolledBack() {
 		}
 	}
 	for _, n := range s.nodes {
-		n.stale, n.accepted = head, false
+		if n.stale < 0 || head < n.stale {
+			n.stale = head
+		}
 	}
 }
 

@@ -39,7 +39,6 @@ type simNode struct {
 	requests   int
 	asking     bool     // for a receipt
 	later      []func() // other receipts to ask for
-	accepted   bool
 	cutUntil   time.Duration
 	deafUntil  time.Duration
 	leased     time.Duration // when the latest renewal that was committed was sent
@@ -230,7 +229,7 @@ func (n *simNode) accept() {
 	}
 	go func() {
 		if err := n.v.Accept(n.ctx); err == nil {
-			n.s.hand(n.no, "accepted", func() { n.stale, n.accepted = -1, true })
+			n.s.hand(n.no, "accepted", func() { n.stale = -1 })
 		}
 	}()
 }

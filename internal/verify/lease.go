@@ -113,10 +113,9 @@ func (r *renewal) note(context.Context) error {
 }
 
 func (r *renewal) write(ctx context.Context) error {
-	if !r.v.lease.Load().alive(r.t0) {
-		// The row may be gone meanwhile, and what was confirmed with it.
-		r.v.feed.confirmed.Store(0)
-	}
+	// What was confirmed may be gone: with a row that was over for long, or with the
+	// end of the log that a standby lacks. So each renewal confirms anew.
+	r.v.feed.confirmed.Store(0)
 	ctx, cancel := context.WithTimeout(ctx, r.v.patience())
 	defer cancel()
 	now, err := r.v.store.RenewLease(ctx, r.v.node, r.v.ttl)

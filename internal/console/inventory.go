@@ -336,7 +336,7 @@ func (c *Console) groupRow(v *visit, it *workbench.Item) (groupRow, error) {
 		return row, err
 	}
 	if len(known) > 0 {
-		row.Imported, row.Link = known[0].Name, "/legacy/"+string(known[0].ID)
+		row.Title, row.Imported, row.Link = known[0].Name, known[0].Name, "/legacy/"+string(known[0].ID)
 	}
 	return row, nil
 }

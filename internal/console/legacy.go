@@ -18,13 +18,13 @@ func (c *Console) legacyRoutes() []route {
 	const one = "/legacy/{id}"
 	return []route{
 		{Pattern: "GET /legacy", Serve: c.listLegacy, Need: read},
-		{Pattern: "GET " + one, Serve: c.showLegacy, Need: read},
+		{Pattern: "GET /legacy/{id}", Serve: c.showLegacy, Need: read},
 		{Pattern: "POST " + one + "/edit", Serve: c.editLegacy, Need: write},
 		{Pattern: "POST " + one + "/pause", Serve: c.pauseLegacy(true), Need: []postern.Permission{postern.PermKeysWrite, postern.PermKeysRevoke}},
 		{Pattern: "POST " + one + "/resume", Serve: c.pauseLegacy(false), Need: write},
-		{Pattern: "GET " + one + "/end", Serve: c.askEndLegacy, Need: stop},
+		{Pattern: "GET /legacy/{id}/end", Serve: c.askEndLegacy, Need: stop},
 		{Pattern: "POST " + one + "/end", Serve: c.endLegacy, Need: stop, Fresh: true},
-		{Pattern: "GET " + one + "/receipt", Serve: c.legacyReceipt, Need: read},
+		{Pattern: "GET /legacy/{id}/receipt", Serve: c.legacyReceipt, Need: read},
 	}
 }
 
@@ -208,6 +208,7 @@ func (c *Console) listLegacy(v *visit) error {
 		return err
 	}
 	page := &legacyView{Common: v.common("Legacy credentials", "/legacy", crumb{Name: "Development"}), Filter: f, Secret: hasSecret(v.query("q")), Places: c.accepted()}
+	page.Styles = []string{"migration.css"}
 	counts, err := c.kr.LegacyCounts(ctx, v.by)
 	if err != nil {
 		return v.noLegacy(err)

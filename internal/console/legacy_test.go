@@ -78,7 +78,7 @@ func TestLegacyPages(t *testing.T) {
 		b.get("/legacy").want(200, "No legacy credentials")
 		ids := w.oldTokens(twoOld)
 		w.oldCalls(ids[1], postern.KindLegacyPrivateApp, 4)
-		b.get("/legacy").want(200, "web-forms", "Everything", "as it always did", "old-sync", "2 scopes", "Kim", "2 of 2 still work", "as a bearer", "in the header X-Old").not("7c5d0d3e-28f1-4f1b-9d5c-3a1c7be0f0a2")
+		b.get("/legacy").want(200, "web-forms", "Everything", "as it always did", "old-sync", "2 scopes", "Kim", "2 of 2 have not ended", "as a bearer", "in the header X-Old").not("7c5d0d3e-28f1-4f1b-9d5c-3a1c7be0f0a2")
 		b.get("/legacy?q=LEE").want(200, "old-sync").not("web-forms")
 		b.get("/legacy?kind=legacy_api_key").want(200, "web-forms").not("old-sync")
 		b.get("/legacy?q=pat-na1-7c5d0d3e-28f1-4f1b-9d5c-3a1c7be0f0a3").want(200, "looks like a secret").not("7c5d0d3e-28f1-4f1b-9d5c-3a1c7be0f0a3")

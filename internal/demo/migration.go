@@ -11,6 +11,7 @@ import (
 	"postern.dev/postern"
 	"postern.dev/postern/internal/keyring"
 	"postern.dev/postern/internal/node"
+	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/workbench"
 )
 
@@ -168,6 +169,13 @@ func migration(ctx context.Context, n *node.Node, by postern.Actor, a postern.Ac
 		}
 		if o.decide == nil {
 			continue
+		}
+		_, err := n.Keyring.EditMigration(ctx, by, string(o.id), "migration.owner", func(i *store.MigrationItem) error {
+			i.Owner = by.MemberID
+			return nil
+		})
+		if err != nil {
+			return nil, nil, err
 		}
 		if err := o.decide(m, string(o.id)); err != nil {
 			return nil, nil, fmt.Errorf("demo: move of %s: %w", o.name, err)

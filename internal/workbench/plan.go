@@ -288,7 +288,7 @@ func next(v *View) string {
 	case v.Path == ToApp && !v.Gate.quiet() && i.NewKey == "" && i.MovedTo == "":
 		return "Create the app, and move what it does."
 	case !v.Gate.quiet() && v.Left > 0:
-		if v.Path == ToRetire {
+		if v.Path == ToRetire || i.NewKey == "" {
 			return count(int64(v.Left), "caller") + " still " + verbs(v.Left, "uses", "use") + " it. Ask them, or schedule a brownout."
 		}
 		return fmt.Sprintf("%d%% on the new key. %s left.", v.Share, count(int64(v.Left), "caller"))

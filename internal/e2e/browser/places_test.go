@@ -38,6 +38,7 @@ func (d *desk) places(t testing.TB) []place {
 		}
 		return "/migration/" + id
 	}
+	old := "/legacy/" + strings.TrimPrefix(item("web-forms"), "/migration/")
 	ctx := context.Background()
 	setup, invite := d.links(t)
 	bot, rot := key("support-bot"), key("rotating-sync")
@@ -88,6 +89,20 @@ func (d *desk) places(t testing.TB) []place {
 		{name: "migration-mapped", path: item("old-dashboard")},
 		{name: "migration-running", path: item("crm-export")},
 		{name: "migration-item-viewer", path: item("crm-export"), who: "Sam"},
+		{name: "migration-shadow", path: item("crm-export") + "/shadow"},
+		{name: "migration-inventory", path: "/migration/inventory"},
+		{name: "legacy", path: "/legacy"},
+		{name: "legacy-nothing", path: "/legacy?q=nothing-like-it"},
+		{name: "legacy-ended", path: "/legacy?tab=ended"},
+		{name: "legacy-empty", path: "/legacy", who: "Kit"},
+		{name: "legacy-viewer", path: "/legacy", who: "Sam"},
+		{name: "legacy-one", path: old},
+		{name: "legacy-one-viewer", path: old, who: "Sam"},
+		{name: "legacy-end", path: old + "/end"},
+		{name: "legacy-receipt", path: old + "/receipt"},
+		{name: "legacy-names", path: "/legacy/names"},
+		{name: "legacy-names-viewer", path: "/legacy/names", who: "Sam"},
+		{name: "legacy-import", path: "/legacy/import"},
 		{name: "advice", path: "/advice"},
 		{name: "advice-viewer", path: "/advice", who: "Sam"},
 		{name: "policy", path: "/settings/security"},
@@ -229,7 +244,7 @@ func (d *desk) linkOn(t testing.TB, path, prefix string) string {
 var notPages = map[string]string{
 	"GET /activity.csv": "a file", "GET /activity.jsonl": "a file", "GET /activity/live": "a stream",
 	"GET /audit.csv": "a file", "GET /audit.jsonl": "a file", "GET /audit/check": "JSON", "GET /audit/proof.json": "JSON",
-	"GET /audit/checkpoint.txt": "a file", "GET /migration.csv": "a file", "GET /stay": "JSON",
+	"GET /audit/checkpoint.txt": "a file", "GET /migration.csv": "a file", "GET /migration/{id}/live": "JSON", "GET /uploads/{job}": "JSON", "GET /stay": "JSON",
 	"GET /keys.csv": "a file", "GET /keys/new/find": "JSON", "GET /keys/{id}/callers.csv": "a file", "GET /keys/{id}/first-call.json": "JSON",
 	"GET /keys/{id}/first-call/events": "a stream", "GET /keys/{id}/postman.json": "a file", "GET /keys/{id}/rotate/live": "JSON",
 	"GET /keys/{id}/addresses": "leads to the limits", "GET /keys/{id}/expiry": "leads to the limits", "GET /keys/{id}/limit": "leads to the limits",

@@ -41,6 +41,23 @@ func FuzzRowOf(f *testing.F) {
 	})
 }
 
+// A text that says something twice, something more, or not in order, is none that was
+// written here: those who read it as JSON might read it differently.
+func TestRowOfReadsAllOfIt(t *testing.T) {
+	whole := func(tail string) string {
+		return `{"seq":7,"at":"2026-03-04T05:06:07Z","account":"acc_1","actor":{"member":"mem_1"},"action":"a.b","object":"o","name":"n","result":"ok"` + tail
+	}
+	for tail, want := range map[string]bool{
+		`}`: true, `,"reason":"why"}`: true, `,"after":{"a":{"b":"}"}}}`: true, `,"reason":"\\","before":{"x":"\""},"after":{}}`: true,
+		``: false, `}}`: false, `} `: false, `,"object":"other"}`: false, `,"seq":8}`: false, `,"reason":"a","reason":"b"}`: false, `,"after":{},"before":{}}`: false,
+		`,"after":{}`: false, `,"after":[]}`: false, `,"after":"x"}`: false, `,"after":{"a":}}`: false, `,"after":{},"more":1}`: false, `,"after":{"a":"b}`: false, `,"after":}`: false,
+	} {
+		if _, ok := auditlog.RowOf(whole(tail)); ok != want {
+			t.Errorf("%s: %t, want %t", tail, ok, want)
+		}
+	}
+}
+
 // A note that counts as signed is, to the last byte, one that was signed.
 func FuzzOpen(f *testing.F) {
 	signer, err := auditlog.NewSigner("postern/0123456789abcdef", [32]byte{1})

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"database/sql"
+	"encoding/base64"
 	"encoding/csv"
 	"encoding/json"
 	"net/url"
@@ -11,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"postern.dev/postern"
+	"postern.dev/postern/api"
 	"postern.dev/postern/internal/auditlog"
 	"postern.dev/postern/internal/auditor"
 	"postern.dev/postern/internal/keyring"
@@ -93,8 +97,25 @@ func TestEachFilterOfTheAuditLog(t *testing.T) {
 	})
 }
 
+// proves checks a proof as anyone can who has nothing but it.
+func proves(t *testing.T, p *api.AuditProof) bool {
+	t.Helper()
+	hash := func(text string) (h tlog.Hash) {
+		b, err := base64.StdEncoding.DecodeString(text)
+		if err != nil || copy(h[:], b) != len(h) {
+			t.Fatalf("%q is no hash: %v", text, err)
+		}
+		return h
+	}
+	var path tlog.RecordProof
+	for _, text := range p.Proof {
+		path = append(path, hash(text))
+	}
+	return tlog.CheckRecord(path, p.Size, hash(p.Root), p.Seq-1, tlog.RecordHash([]byte(p.Text))) == nil
+}
+
 // TestTheBadgeTurnsRed: a check of a whole log is green and stays so until the next
-// one, which finds a row that was altered underneath.
+// one, which finds a row that was altered underneath. Each entry has its own proof.
 func TestTheBadgeTurnsRed(t *testing.T) {
 	storetest.Targets(t, func(t *testing.T, target string) {
 		w := newWorld(t, target)
@@ -102,10 +123,21 @@ func TestTheBadgeTurnsRed(t *testing.T) {
 		b.get("/audit").want(200, "Not checked yet", "Check now")
 		b.get("/audit/proof.json").want(404)
 		b.get("/audit/checkpoint.txt").want(404)
+		b.get("/audit/1").want(200, "Download its proof", "/audit/1/proof.json")
+		b.get("/audit/1/proof.json").want(409, "No checkpoint covers the entry yet")
+		b.get("/audit/99999/proof.json").want(404)
+		b.get("/audit/01/proof.json").want(404)
 		if err := w.auditor.Sign(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		b.get("/audit/checkpoint.txt").want(200, w.auditor.Origin()+"\n", "\u2014 "+w.auditor.Origin()+" ")
+		var proof api.AuditProof
+		if err := json.Unmarshal([]byte(b.get("/audit/1/proof.json").want(200).body), &proof); err != nil {
+			t.Fatal(err)
+		}
+		if !proves(t, &proof) || proof.Checkpoint == nil || !strings.Contains(proof.Checkpoint.Note, proof.Root) || !strings.Contains(proof.Text, `"seq":1,`) {
+			t.Errorf("the proof of the first entry is %+v", proof)
+		}
 		b.post("/audit/check", "next", "/audit?result=ok").to("/audit?result=ok")
 		w.later(4 * time.Minute)
 		b.get("/audit").want(200, "Checked 4 min ago", "entries, unbroken.")

@@ -118,24 +118,45 @@ func (v *visit) foundLimit() error {
 
 // leakPart are secrets of the account that were found and still work, or could again.
 type leakPart struct {
-	Leaks  []postern.LeakReport // the newest of each key
+	Leaks  []postern.LeakReport // the newest of each key, as many as are listed
 	Leaked map[postern.KeyID]bool
+	// LeaksMore is how many more keys than are listed, and LeaksCut that older reports weren't looked at.
+	LeaksMore int
+	LeaksCut  bool
 }
 
-// maxLeaksShown is how many reports are looked at for the list of keys.
-const maxLeaksShown = 100
+// leaksAPage is how many reports are read at once for the list of keys, leakPages how
+// often, and leaksShown of how many keys it tells. A test makes them small.
+var leaksAPage, leakPages, leaksShown = 200, 25, 20
 
 // leaksOf tells which of the account's keys have a found secret that still works.
 func (c *Console) leaksOf(v *visit) (out leakPart, err error) {
-	all, err := c.cfg.DB.Leaks(v.r.Context(), v.by.AccountID, "", v.now, store.Cursor{}, maxLeaksShown)
 	out.Leaked = map[postern.KeyID]bool{}
-	for _, l := range all {
-		if l.Live && l.Kind == postern.KindServiceKey && !out.Leaked[l.Key] {
-			out.Leaked[l.Key] = true
-			out.Leaks = append(out.Leaks, l)
+	var after store.Cursor
+	for page := range leakPages + 1 {
+		if page == leakPages {
+			out.LeaksCut = true
+			break
 		}
+		all, err := c.cfg.DB.Leaks(v.r.Context(), v.by.AccountID, "", v.now, after, leaksAPage)
+		if err != nil {
+			return out, err
+		}
+		for _, l := range all {
+			if l.Live && l.Kind == postern.KindServiceKey && !out.Leaked[l.Key] {
+				out.Leaked[l.Key] = true
+				out.Leaks = append(out.Leaks, l)
+			}
+		}
+		if len(all) < leaksAPage {
+			break
+		}
+		last := &all[len(all)-1]
+		after = store.Cursor{At: int64(postern.ToMicros(last.At)), ID: last.ID}
 	}
-	return out, err
+	out.LeaksMore = max(0, len(out.Leaks)-leaksShown)
+	out.Leaks = out.Leaks[:len(out.Leaks)-out.LeaksMore]
+	return out, nil
 }
 
 // leakOf is the newest report of a secret of a key that still works; nil where there is none.

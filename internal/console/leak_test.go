@@ -107,6 +107,33 @@ func TestLeakPolicy(t *testing.T) {
 	b.post("/settings/security", "leakDo", "shout", "revision", "2").want(422, "This is notify, pause or revoke.")
 }
 
+// TestEveryLeakedKeyIsCounted: the list of keys tells of all keys whose secret was found, however
+// many reports there are, names some of them, and says where it stopped looking.
+func TestEveryLeakedKeyIsCounted(t *testing.T) {
+	page, pages, shown := leaksAPage, leakPages, leaksShown
+	defer func() { leaksAPage, leakPages, leaksShown = page, pages, shown }()
+	leaksAPage, leaksShown = 2, 2
+	run(t, func(t *testing.T, w *world) {
+		b := w.login()
+		for i := range 5 {
+			k := w.newKey("found-"+string(rune('a'+i)), "deals.read").Key
+			for _, url := range []string{"https://example.com/1", "https://example.com/2"} {
+				w.later(time.Second)
+				if _, err := w.kr.TakeLeak(t.Context(), postern.Actor{}, keyring.Leak{Account: w.account, Key: k.ID, Generation: 1, Source: postern.LeakFromGitHub, URL: url}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if i == 0 {
+				b.get("/keys").want(200, "A secret was found in the open and still works. Replace it now: found-a.")
+			}
+		}
+		leakPages = pages
+		b.get("/keys").want(200, "Secrets of 5 keys were found in the open", "Replace them now: found-e, found-d and 3 more.").not("or more", "oldest reports")
+		leakPages = 2
+		b.get("/keys").want(200, "Secrets of 2 keys or more were found", "The oldest reports were not looked at")
+	})
+}
+
 // catchUp makes the verifier read what changed.
 func (w *world) catchUp(t *testing.T) {
 	t.Helper()

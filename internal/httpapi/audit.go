@@ -111,33 +111,16 @@ func (s *server) proveEntry(ctx context.Context, in *proveEntryInput) (*auditPro
 	if err := s.kr.MayReadAudit(ctx, by(ctx)); err != nil {
 		return nil, err
 	}
-	db := s.cfg.DB
-	rows, err := db.AuditRows(ctx, by(ctx).AccountID, in.Seq-1, in.Seq, 1)
+	e, err := s.cfg.Auditor.Prove(ctx, by(ctx).AccountID, in.Seq, in.Size)
 	if err != nil {
 		return nil, err
 	}
-	if len(rows) == 0 {
-		return nil, postern.Errorf(postern.CodeNotFound, "The account has no such entry.")
+	p := api.AuditProof{Seq: e.Seq, Size: e.Size, Text: e.Text, Leaf: e.Leaf.String(), Root: e.Root.String(), Proof: hashTexts(e.Path)}
+	if e.Checkpoint != nil {
+		c := checkpointJSON(e.Checkpoint)
+		p.Checkpoint = &c
 	}
-	size, c, err := s.treeSize(ctx, in.Size)
-	if err != nil {
-		return nil, err
-	}
-	if size < in.Seq {
-		return nil, postern.Errorf(postern.CodeConflict, "No checkpoint covers the entry yet. Ask again in a minute, or name a size.")
-	}
-	p := api.AuditProof{Seq: in.Seq, Size: size, Leaf: auditlog.LeafHash(rows[0].Text).String(), Checkpoint: c}
-	if e, err := auditlog.Decode(rows[0].Text); err == nil && !auditlog.ByOperator(&e) {
-		p.Text = rows[0].Text
-	}
-	stored := db.AuditHashes(ctx)
-	root, err := auditlog.RootAt(size, stored)
-	if err != nil {
-		return nil, err
-	}
-	proof, err := auditlog.Proof(in.Seq, size, stored)
-	p.Root, p.Proof = root.String(), hashTexts(proof)
-	return &auditProofOutput{p}, err
+	return &auditProofOutput{p}, nil
 }
 
 func hashTexts(list []auditlog.Hash) []string {
@@ -146,36 +129,6 @@ func hashTexts(list []auditlog.Hash) []string {
 		out[i] = h.String()
 	}
 	return out
-}
-
-// treeSize is the size that was asked for, or that of the newest checkpoint, and the checkpoint of it.
-func (s *server) treeSize(ctx context.Context, asked int64) (int64, *api.AuditCheckpoint, error) {
-	most := asked
-	if asked == 0 {
-		most = math.MaxInt64
-	} else if err := s.withinLog(ctx, asked); err != nil {
-		return 0, nil, err
-	}
-	c, err := s.cfg.DB.AuditCheckpoint(ctx, most)
-	if errors.Is(err, postern.CodeNotFound) {
-		return asked, nil, nil
-	}
-	if err != nil {
-		return 0, nil, err
-	}
-	if asked == 0 || asked == c.Size {
-		out := checkpointJSON(&c)
-		return c.Size, &out, nil
-	}
-	return asked, nil, nil
-}
-
-func (s *server) withinLog(ctx context.Context, size int64) error {
-	head, err := s.cfg.DB.AuditHead(ctx)
-	if err == nil && size > head.Entries {
-		err = postern.Errorf(postern.CodeInvalid, "The log has %d entries.", head.Entries)
-	}
-	return err
 }
 
 type consistencyInput struct {
@@ -192,7 +145,7 @@ func (s *server) proveConsistency(ctx context.Context, in *consistencyInput) (*c
 	if in.From > in.To {
 		return nil, postern.Invalidf("from", "The earlier size comes first.")
 	}
-	if err := s.withinLog(ctx, in.To); err != nil {
+	if err := s.cfg.Auditor.Within(ctx, in.To); err != nil {
 		return nil, err
 	}
 	stored := s.cfg.DB.AuditHashes(ctx)

@@ -176,7 +176,12 @@ func pagesAhead[T any](ahead bool, read func(after int64) ([]T, int64, error)) i
 	}
 	return func(yield func([]T, error) bool) {
 		ready, stop := make(chan page, 1), make(chan struct{})
-		defer close(stop)
+		// However the loop ends, nobody reads on behind it.
+		defer func() {
+			close(stop)
+			for range ready {
+			}
+		}()
 		go func() {
 			defer close(ready)
 			for list, err := range all {

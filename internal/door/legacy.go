@@ -60,6 +60,13 @@ func (d *Door) checkQuery(c *Call, query string) {
 	}
 }
 
+// KeyInAddress reports whether an address has a credential in its query: a Referer that
+// does goes no further, as browsers send the address of the page that they come from.
+func KeyInAddress(address string) bool {
+	_, query, ok := strings.Cut(address, "?")
+	return ok && hasQueryKey(query)
+}
+
 // cutQueryKey takes the one credential out of a query, which otherwise stays as it is.
 func cutQueryKey(query string) (value, rest string, ok bool) {
 	found := false

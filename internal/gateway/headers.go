@@ -3,9 +3,11 @@ package gateway
 import (
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/door"
 )
 
 // hopByHop are the headers that concern one connection only (RFC 9110 section
@@ -65,6 +67,9 @@ func (x *exchange) outgoing(r *http.Request) http.Header {
 	keep := x.target.Options.KeepCredential
 	for name, values := range in {
 		if hopByHop[name] || spoken(name) || (name == "Authorization" || x.g.door.LegacyHeader(name)) && !keep || len(named) > 0 && names(named, name) {
+			continue
+		}
+		if name == "Referer" && slices.ContainsFunc(values, door.KeyInAddress) {
 			continue
 		}
 		h[name] = values

@@ -334,6 +334,24 @@ func TestCallersAreToldOfTheSunset(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
+// TestKeyInTheRefererGoesNoFurther: browsers send the address of the page that they
+// come from, and the API and its logs have no use for the credential in it.
+func TestKeyInTheRefererGoesNoFurther(t *testing.T) {
+	d := open(t, func(c *door.Config) { c.LegacyQuery = []string{"*"} })
+	for _, c := range []struct{ referer, want string }{
+		{"https://app.example/page?a=1&hapikey=" + d.secrets["old key"], ""}, {"https://app.example/page?%48apiKey=x", ""}, {"https://app.example/page?a=1", "https://app.example/page?a=1"},
+	} {
+		res, _ := send(t, d.gateway, "GET", "GET /things?a=1&hapikey="+d.secrets["old key"]+" HTTP/1.1", "Host: a", "Referer: "+c.referer)
+		d.Sink.Await(t, 1)
+		if res.StatusCode != http.StatusOK {
+			t.Fatalf("with %s: %d", c.referer, res.StatusCode)
+		}
+		if got := (<-d.got).Header.Get("Referer"); got != c.want {
+			t.Errorf("the Referer %q arrives as %q, want %q", c.referer, got, c.want)
+		}
+	}
+}
+
 // TestNothingToGuess: an unknown key and a wrong secret, of whatever key, get the
 // same answer to the last byte.
 func TestNothingToGuess(t *testing.T) {

@@ -92,7 +92,8 @@ func startCampaign(c *call) error {
 	if c.JSON {
 		return c.WriteJSON(out)
 	}
-	c.Printf("Started %s (%s): %s to be rotated by %s.\n", quoted(out.Name), out.ID, screen.Count(out.All, "key"), c.Exact(out.Deadline))
+	c.Printf("Started %s (%s).\n", quoted(out.Name), out.ID)
+	c.Printf("%s to be rotated by %s.\n", screen.Count(out.All, "key"), c.Exact(out.Deadline))
 	return nil
 }
 
@@ -186,7 +187,8 @@ func (c *call) tellCampaign(x api.Campaign) error {
 	if c.JSON {
 		return c.WriteJSON(x)
 	}
-	c.Printf("%s (%s): %d of %d done, by %s.\n", c.Paint(screen.Strong, screen.Clean(x.Name)), x.ID, x.All-x.Left, x.All, c.Exact(x.Deadline))
+	c.Printf("%s (%s)\n", c.Paint(screen.Strong, screen.Clean(x.Name)), x.ID)
+	c.Printf("%d of %d done, by %s.\n", x.All-x.Left, x.All, c.Exact(x.Deadline))
 	if x.Counts.Overdue > 0 {
 		c.Printf("%s overdue.\n", screen.Count(x.Counts.Overdue, "key"))
 	}
@@ -364,13 +366,12 @@ func (c *call) tellMany(out manyResult) error {
 			return err
 		}
 	} else {
-		c.Printf("Rotated %s.", screen.Count(out.Rotated, "key"))
+		c.Printf("Rotated %s.\n", screen.Count(out.Rotated, "key"))
 		if out.File != "" {
-			c.Printf(" Their new secrets are in %s, and nowhere else.", out.File)
+			c.Printf("Their new secrets are in %s, and nowhere else.\n", out.File)
 		}
-		c.Printf("\n")
 		for _, f := range out.Failed {
-			c.Printf("Not rotated: %s: %s\n", quoted(f.Name), screen.Clean(f.Why))
+			c.Text("Not rotated: " + quoted(f.Name) + ": " + f.Why)
 		}
 	}
 	if len(out.Failed) > 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,29 +35,72 @@ func scanBlock(rows *sql.Rows, b *blockRow) error {
 	return err
 }
 
-func scanKeyBlock(rows *sql.Rows, b *blockRow) error {
-	err := rows.Scan(&b.account, &b.firstSeq, &b.seq, &b.firstAt, &b.lastAt, &b.calls, &b.data, &b.reach.At)
-	b.reach.Seq = b.seq
-	return err
+// blocksBefore returns the next blocks that may hold calls before a cursor, by
+// the place that they reach to, which is before another. Fewer than n are the last.
+func (l *Log) blocksBefore(ctx context.Context, tx *sql.Tx, f *Filter, after, reach Cursor, n int) ([]blockRow, error) {
+	if f.Key != "" {
+		return l.keyBlocksBefore(ctx, tx, f, after, reach, n)
+	}
+	query := `select ` + blockColumns + ` from activity_blocks b
+		where account_id = $1 and last_at >= $2 and (last_at, seq) < ($3, $4) and first_at <= $5
+		order by last_at desc, seq desc limit $6`
+	args := []any{string(f.Account), micros(f.Since), int64(reach.At), reach.Seq, int64(after.At), n}
+	if l.trace != nil {
+		l.trace(query, args)
+	}
+	return scanAll(ctx, tx, scanBlock, query, args)
 }
 
-// blocksBefore returns the next blocks that may hold calls before a cursor, by
-// the place that they reach to, which is before another.
-func (l *Log) blocksBefore(ctx context.Context, tx *sql.Tx, f *Filter, after, reach Cursor, n int) ([]blockRow, error) {
-	query, scan := `select `+blockColumns+` from activity_blocks b
-		where account_id = $1 and last_at >= $2 and (last_at, seq) < ($3, $4) and first_at <= $5
-		order by last_at desc, seq desc limit $6`, scanBlock
-	args := []any{string(f.Account), micros(f.Since), int64(reach.At), reach.Seq, int64(after.At), n}
-	if f.Key != "" {
-		query, scan = `select `+blockColumns+`, k.last_at from activity_block_keys k join activity_blocks b on b.seq = k.seq and b.last_at >= k.last_at and b.last_at < k.last_at + 3600000000
+// keyBlocksBefore is blocksBefore for one key. It asks first where they are and then
+// for them, since PostgreSQL takes long to plan a join of two tables in days.
+func (l *Log) keyBlocksBefore(ctx context.Context, tx *sql.Tx, f *Filter, after, reach Cursor, n int) (out []blockRow, err error) {
+	for len(out) < n {
+		query := `select k.seq, k.last_at from activity_block_keys k
 			where k.account_id = $1 and k.last_at >= $2 and (k.last_at, k.seq) < ($3, $4) and k.first_at <= $5 and k.key_id = $7
-			order by k.last_at desc, k.seq desc limit $6`, scanKeyBlock
-		args = append(args, string(f.Key))
+			order by k.last_at desc, k.seq desc limit $6`
+		args := []any{string(f.Account), micros(f.Since), int64(reach.At), reach.Seq, int64(after.At), n - len(out), string(f.Key)}
+		if l.trace != nil {
+			l.trace(query, args)
+		}
+		places, err := scanAll(ctx, tx, func(rows *sql.Rows, c *Cursor) error { return rows.Scan(&c.Seq, &c.At) }, query, args)
+		if err != nil || len(places) == 0 {
+			return out, err
+		}
+		reach = places[len(places)-1]
+		seqs := make([]int64, len(places))
+		of := make(map[int64]Cursor, len(places))
+		for i, p := range places {
+			seqs[i], of[p.Seq] = p.Seq, p
+		}
+		// A block ends with the hour of the key's last call in it, or before.
+		blocks, err := l.blocksAt(ctx, tx, f.Account, seqs, reach.At, places[0].At+hour)
+		if err != nil {
+			return nil, err
+		}
+		for i := range blocks {
+			blocks[i].reach = of[blocks[i].seq]
+		}
+		slices.SortFunc(blocks, func(a, b blockRow) int { return byReach(b, a) })
+		out = append(out, blocks...)
+	}
+	return out, nil
+}
+
+// blocksAt reads blocks by their numbers, which end from one time until another, in any order.
+func (l *Log) blocksAt(ctx context.Context, tx *sql.Tx, account postern.AccountID, seqs []int64, from, to postern.Micros) ([]blockRow, error) {
+	args := []any{string(account), int64(from), int64(to)}
+	for _, seq := range seqs {
+		args = append(args, seq)
+	}
+	list, args := inList(args, len(seqs))
+	query := `select ` + blockColumns + ` from activity_blocks b where account_id = $1 and last_at >= $2 and last_at <= $3 and seq in ` + list
+	if l.pool.Engine == store.SQLite { // so that it goes by the numbers, and not through all of a long time
+		query = `select ` + blockColumns + ` from activity_blocks b where +account_id = $1 and +last_at >= $2 and +last_at <= $3 and seq in ` + list
 	}
 	if l.trace != nil {
 		l.trace(query, args)
 	}
-	return scanAll(ctx, tx, scan, query, args)
+	return scanAll(ctx, tx, scanBlock, query, args)
 }
 
 // open lets fn read a block. Where the block is broken, that is logged, and the

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"postern.dev/postern"
-	"postern.dev/postern/internal/store"
 )
 
 const (
@@ -109,10 +108,16 @@ func (f *finder) next(ctx context.Context, n int) (out []blockRow, err error) {
 			return out, err
 		}
 		// What is gone meanwhile isn't found.
-		found, err := f.l.blocksAt(ctx, f.tx, f.test.Account, places)
+		seqs := make([]int64, len(places))
+		from, to := places[0].lastAt, places[0].lastAt
+		for i, p := range places {
+			seqs[i], from, to = p.seq, min(from, p.lastAt), max(to, p.lastAt)
+		}
+		found, err := f.l.blocksAt(ctx, f.tx, f.test.Account, seqs, from, to)
 		if err != nil {
 			return nil, err
 		}
+		slices.SortFunc(found, func(a, b blockRow) int { return byReach(b, a) })
 		out = append(out, found...)
 	}
 	return out, nil
@@ -316,26 +321,4 @@ func (f *finder) openSpans(ctx context.Context) error {
 	}
 	slices.SortFunc(f.blocks, byReach)
 	return nil
-}
-
-// blocksAt reads blocks by their places, in any order.
-func (l *Log) blocksAt(ctx context.Context, tx *sql.Tx, account postern.AccountID, places []blockRow) ([]blockRow, error) {
-	from, to := places[0].lastAt, places[0].lastAt
-	args := []any{string(account), int64(0), int64(0)}
-	for _, p := range places {
-		from, to = min(from, p.lastAt), max(to, p.lastAt)
-		args = append(args, p.seq)
-	}
-	args[1], args[2] = int64(from), int64(to)
-	list, args := inList(args, len(places))
-	query := `select ` + blockColumns + ` from activity_blocks b where account_id = $1 and last_at >= $2 and last_at <= $3 and seq in ` + list
-	if l.pool.Engine == store.SQLite { // so that it goes by the numbers, and not through all of a long time
-		query = `select ` + blockColumns + ` from activity_blocks b where +account_id = $1 and +last_at >= $2 and +last_at <= $3 and seq in ` + list
-	}
-	if l.trace != nil {
-		l.trace(query, args)
-	}
-	out, err := scanAll(ctx, tx, scanBlock, query, args)
-	slices.SortFunc(out, func(a, b blockRow) int { return byReach(b, a) })
-	return out, err
 }

@@ -1,6 +1,7 @@
 package activity
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
@@ -163,6 +164,9 @@ func (l *Log) source(ctx context.Context, tx *sql.Tx, f *Filter, test *test, aft
 
 // find returns the calls of a block that pass and are older than a cursor.
 func (l *Log) find(b *blockRow, test *test, after Cursor) []found {
+	if test.RequestID != "" && !bytes.Contains(b.data, test.request.bytes()) {
+		return nil // as most blocks that are read for a request
+	}
 	var out []found
 	since := postern.Micros(micros(test.Since))
 	l.open(b, func(u *unpacked) error {

@@ -33,7 +33,13 @@ func (l *Log) makeSpans(ctx context.Context, merged int64) error {
 		return fmt.Errorf("activity: look for blocks without a span: %w", err)
 	}
 	for _, p := range piles {
-		for after := p.after; ctx.Err() == nil; {
+		for after, n := p.after, 0; ctx.Err() == nil; n++ {
+			// Many bits that lie apart are slow to add to.
+			if n > 0 && n%(2*groupSpans) == 0 {
+				if err := l.makeGroups(ctx); err != nil {
+					return err
+				}
+			}
 			next, err := l.makeSpan(ctx, p.account, after, merged)
 			if err != nil {
 				return fmt.Errorf("activity: make a span of %s: %w", p.account, err)
@@ -130,7 +136,7 @@ func (l *Log) insertSpan(ctx context.Context, s *span, firstSeq, lastSeq int64) 
 			return err
 		}
 		var blocks, spans int
-		if err := tx.QueryRowContext(ctx, `select (select count(*) from activity_blocks where account_id = $1 and first_seq >= $2 and seq <= $3),
+		if err := tx.QueryRowContext(ctx, `select (select count(*) from activity_blocks where account_id = $1 and seq >= $2 and seq <= $3 and first_seq >= $2),
 			(select count(*) from activity_spans where account_id = $1 and last_seq >= $2)`, string(s.account), firstSeq, lastSeq).Scan(&blocks, &spans); err != nil {
 			return err
 		}

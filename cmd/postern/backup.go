@@ -145,7 +145,7 @@ func (b *backupRun) to(cmd *cobra.Command) (*backup.Recipients, error) {
 		}
 		to.Keys = append(to.Keys, keys...)
 	}
-	if _, err := to.Encrypt(io.Discard); err != nil {
+	if err := to.Check(); err != nil {
 		return nil, cli.Usage(fmt.Errorf("%w; see %q", err, "postern backup --help"))
 	}
 	return to, nil

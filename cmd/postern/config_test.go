@@ -37,7 +37,7 @@ func loadConfig(t *testing.T, args []string, env map[string]string, file string)
 
 // values are three values of each setting that differ from its default and from each other.
 var values = map[string][3]string{
-	"data": {"/a", "/b", "/c"}, "pepper-path": {"/p1", "/p2", "/p3"}, "brand": {"aa1", "bb2", "cc3"},
+	"data": {"/a", "/b", "/c"}, "pepper-path": {"/p1", "/p2", "/p3"}, "journal": {"/j1", "/j2", "/j3"}, "brand": {"aa1", "bb2", "cc3"},
 	"database": {"postgres://a/x", "postgres://b/x", "postgresql://c/x"}, "standby": {"none", "managed", "none"}, "node-name": {"one", "two", "three"}, "pepper": {"one", "two", "three"},
 	"listen": {":1", ":2", ":3"}, "gateway": {":4", ":5", "off"},
 	"public-url": {"https://a.example", "https://b.example", "https://c.example"}, "gateway-url": {"https://a.example", "https://b.example", "https://c.example"},

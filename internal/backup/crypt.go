@@ -30,22 +30,35 @@ func ParseRecipients(text string) ([]age.Recipient, error) {
 	return list, nil
 }
 
+// Check refuses what doesn't say in one way for whom a backup is.
+func (r *Recipients) Check() error {
+	ways := 0
+	for _, named := range []bool{r.Plain, len(r.Keys) > 0, r.Passphrase != ""} {
+		if named {
+			ways++
+		}
+	}
+	switch ways {
+	case 0:
+		return errors.New("a backup is encrypted: name recipients or a passphrase")
+	case 1:
+		return nil
+	}
+	return errors.New("name recipients, or a passphrase, or say that the backup shall not be encrypted: one of these")
+}
+
 // Encrypt gives what encrypts into w. It must be closed.
 func (r *Recipients) Encrypt(w io.Writer) (io.WriteCloser, error) {
+	if err := r.Check(); err != nil || r.Plain {
+		return plain{w}, err
+	}
 	keys := r.Keys
-	switch {
-	case r.Plain && len(keys) == 0 && r.Passphrase == "":
-		return plain{w}, nil
-	case r.Plain, len(keys) > 0 && r.Passphrase != "":
-		return nil, errors.New("name recipients, or a passphrase, or say that the backup shall not be encrypted: one of these")
-	case r.Passphrase != "":
+	if r.Passphrase != "" {
 		one, err := age.NewScryptRecipient(r.Passphrase)
 		if err != nil {
 			return nil, err
 		}
 		keys = []age.Recipient{one}
-	case len(keys) == 0:
-		return nil, errors.New("a backup is encrypted: name recipients or a passphrase")
 	}
 	out, err := age.Encrypt(w, keys...)
 	if err != nil {
@@ -108,7 +121,7 @@ func (i *Identities) Open(in io.Reader) (*Reader, bool, error) {
 // WriteFile makes a file that isn't there yet: whole and synced to the disk, or not at all.
 func WriteFile(path string, write func(io.Writer) error) (err error) {
 	if _, err := os.Lstat(path); err == nil {
-		return fmt.Errorf("%s is there already; nothing is overwritten", path)
+		return fmt.Errorf("nothing is overwritten: %s is there already", path)
 	}
 	dir := filepath.Dir(path)
 	tmp, err := os.CreateTemp(dir, ".postern-backup-*")
@@ -126,7 +139,7 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 	}
 	// A link, unlike a renaming, never replaces what someone made meanwhile.
 	if err := os.Link(tmp.Name(), path); errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("%s is there already; nothing is overwritten", path)
+		return fmt.Errorf("nothing is overwritten: %s is there already", path)
 	} else if err != nil {
 		if err := os.Rename(tmp.Name(), path); err != nil { // a file system without links
 			return fmt.Errorf("backup: %w", err)

@@ -95,3 +95,25 @@ func TestLost(t *testing.T) {
 		}
 	}
 }
+
+// Where another connection holds the lock of SQLite's file, that is no reason to give up.
+func TestATakenLockIsWaitedForAgain(t *testing.T) {
+	target := "file:" + t.TempDir() + "/a.db?_busy_timeout=0&_journal_mode=WAL&_txlock=immediate"
+	var dbs [2]*sql.DB
+	for i := range dbs {
+		db, err := sql.Open("sqlite", target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		dbs[i] = db
+	}
+	first, err := dbs[0].BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Rollback()
+	if _, err := dbs[1].BeginTx(t.Context(), nil); err == nil || !retryable(err) {
+		t.Errorf("a taken lock is %v, want what is tried again", err)
+	}
+}

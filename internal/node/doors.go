@@ -68,7 +68,7 @@ func (n *Node) openDoors() (err error) {
 		return err
 	}
 	d.admin, err = n.adminMux(api, web)
-	d.workers = map[string]func(context.Context) error{"gateway": d.proxy.Run, "upstreams": n.followUpstreams, "notifications": n.Notifier.Run, "audit": n.Auditor.Run, "legacy": n.learnLegacy, "durability": n.watchDurability, "lead": n.elect}
+	d.workers = map[string]func(context.Context) error{"gateway": d.proxy.Run, "upstreams": n.followUpstreams, "notifications": n.Notifier.Run, "audit": n.Auditor.Run, "legacy": n.learnLegacy, "durability": n.watchDurability, "lead": n.elect, "usage": n.mergeUsage}
 	n.openWatchers()
 	n.openJournal()
 	return err

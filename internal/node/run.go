@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postern.dev/postern/internal/door"
+	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/verify"
 )
 
@@ -85,19 +86,50 @@ func (n *Node) Run(ctx context.Context, ls Listeners, stop time.Duration, ready 
 	return errors.Join(err, n.Activity.Flush(flush))
 }
 
-// loadUsage tells verification how much of their day's calls the accounts used
-// before this start.
-func (n *Node) loadUsage(ctx context.Context) error {
+// usage is how much of their day's calls the accounts used, as all nodes wrote it.
+func (n *Node) usage(ctx context.Context) ([]verify.Usage, error) {
 	counts, err := n.Activity.DayCounts(ctx, n.Config.Now().Add(-48*time.Hour))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	usage := make([]verify.Usage, len(counts))
 	for i, c := range counts {
 		usage[i] = verify.Usage{Account: c.Account, Day: c.Start.Time(), Calls: c.Calls}
 	}
-	n.Verifier.AddUsage(usage)
-	return nil
+	return usage, nil
+}
+
+// loadUsage tells verification how much of their day's calls the accounts used
+// before this start.
+func (n *Node) loadUsage(ctx context.Context) error {
+	usage, err := n.usage(ctx)
+	if err == nil {
+		n.Verifier.AddUsage(usage)
+	}
+	return err
+}
+
+// mergeEvery is how often the nodes' counts of a day are brought together.
+const mergeEvery = 5 * time.Second
+
+// mergeUsage brings the nodes' counts of the day together, so that a day's limit
+// holds for all of them. Meanwhile, and while the database is away, each counts its own.
+func (n *Node) mergeUsage(ctx context.Context) error {
+	tick := time.NewTicker(mergeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if n.DB.Engine == store.SQLite {
+			continue // nobody else counts
+		}
+		if err := n.Verifier.MergeUsage(func() ([]verify.Usage, error) { return n.usage(ctx) }); err != nil && ctx.Err() == nil {
+			n.Config.Log.Debug("the day's calls of other nodes can't be read", "err", err)
+		}
+	}
 }
 
 // serve answers on the listeners; a server that fails is told on the channel.

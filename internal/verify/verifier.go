@@ -79,6 +79,7 @@ type Verifier struct {
 	feed     feed
 	asks     asks
 	reads    leaseReads
+	sharers  atomic.Int64 // nodes that share the limits
 	commits  commits
 	receipts receipts
 	counts   counts

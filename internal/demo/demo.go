@@ -65,15 +65,20 @@ func Prepare(ctx context.Context, n *node.Node, now time.Time) (s Shown, err err
 		return s, fmt.Errorf("demo: fill the CRM: %w", err)
 	}
 	by := postern.Actor{AccountID: account.ID, MemberID: admin.ID, System: ""}
+	var own postern.Secret
 	if fresh {
-		if err := keys(ctx, n, by, now); err != nil {
+		if own, err = keys(ctx, n, by, now); err != nil {
 			return s, err
 		}
 	}
 	s = Shown{Account: account.Name, Summary: fmt.Sprintf("%d contacts, %d companies, %d deals", sum.Contacts, sum.Companies, sum.Deals),
 		KeyName: keyName, KeyScope: scope}
-	if s.KeySecret, err = ownKey(ctx, n, by); err != nil {
-		return s, err
+	// At the first start the secret is the one that the calls of the past were made with,
+	// so that a rotation has callers to wait for.
+	if s.KeySecret = own; own.Zero() {
+		if s.KeySecret, err = ownKey(ctx, n, by); err != nil {
+			return s, err
+		}
 	}
 	s.Logs = filepath.Join(n.Config.Data, "sample-logs")
 	if s.People, err = persons(ctx, n, admin, now); err != nil || !fresh {
@@ -161,7 +166,8 @@ func find(ctx context.Context, n *node.Node) (m postern.Member, a postern.Accoun
 
 // keys makes the service keys that a company like this has. They were made before
 // their calls of the past, so that there is something to say of what they don't need.
-func keys(ctx context.Context, n *node.Node, by postern.Actor, now time.Time) error {
+// The secret of the demo's own key is given back.
+func keys(ctx context.Context, n *node.Node, by postern.Actor, now time.Time) (own postern.Secret, err error) {
 	then := now.AddDate(0, 0, -pastDays-7)
 	kr := n.Keyring.WithClock(func() time.Time { return then })
 	for _, k := range []keyring.NewKey{
@@ -173,11 +179,15 @@ func keys(ctx context.Context, n *node.Node, by postern.Actor, now time.Time) er
 			Scopes: []postern.Scope{"crm.objects.products.read", "crm.objects.products.write"}},
 		{Name: "support-bot", Description: "Opens tickets from the help page.", Scopes: []postern.Scope{"crm.objects.contacts.read", "tickets"}},
 	} {
-		if _, err := kr.CreateKey(ctx, by, k); err != nil {
-			return fmt.Errorf("demo: key %s: %w", k.Name, err)
+		made, err := kr.CreateKey(ctx, by, k)
+		if err != nil {
+			return own, fmt.Errorf("demo: key %s: %w", k.Name, err)
+		}
+		if k.Name == keyName {
+			own = made.Secret
 		}
 	}
-	return nil
+	return own, nil
 }
 
 // ownKey gives the demo's own key a new secret, and ends the one before.

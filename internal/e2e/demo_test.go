@@ -135,6 +135,11 @@ func TestDemo(t *testing.T) {
 		past += len(seen.Items)
 	}
 	t.Logf("%d calls in the weeks before", past)
+	// Those calls were made with the secret that is shown, so a rotation knows who has to change.
+	sh(t, home, "", program+" keys rotate nightly-deals-sync --grace 24h --json")
+	if out := sh(t, home, "", program+" keys rotation nightly-deals-sync --json"); !strings.Contains(out, "python-requests") || !strings.Contains(out, `"quiet"`) {
+		t.Errorf("the rotation = %s, want the nightly copy among its callers", out)
+	}
 	var keys struct{ Items []api.PersonalKey }
 	s.API = strings.Fields(login[1])[2]
 	s.as(people[0][2]).must(t, 200, &keys, "GET", "/v1/personal-keys", nil)

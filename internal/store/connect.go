@@ -93,6 +93,7 @@ func finish(pc *pgxpool.Config) {
 	set("application_name", "postern")
 	// Never decide from a replica: it may show commits in another order than the primary.
 	pc.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	pc.ConnConfig.OnNotice = noteUnreplicated
 	if pc.ConnConfig.ConnectTimeout == 0 || pc.ConnConfig.ConnectTimeout == 2*time.Minute {
 		pc.ConnConfig.ConnectTimeout = 5 * time.Second // the next server of the list, or the next try, is due then
 	}

@@ -42,9 +42,12 @@ type commitLost struct{ error }
 func (c commitLost) Unwrap() error { return c.error }
 
 // commit commits, and tells a refusal from an answer that never came.
-func (p *Pool) commit(tx *sql.Tx) error {
+func (p *Pool) commit(conn *sql.Conn, tx *sql.Tx) error {
 	err := tx.Commit()
-	if err == nil || p.Engine == SQLite {
+	if err == nil {
+		return p.replicated(conn)
+	}
+	if p.Engine == SQLite {
 		return err
 	}
 	if _, said := errors.AsType[*pgconn.PgError](err); said && !lost(err) {
@@ -93,14 +96,20 @@ func (d *DB) settle(ctx context.Context, m *trace) (made bool, err error) {
 }
 
 func (d *DB) wasMade(ctx context.Context, m *trace) (made bool, err error) {
-	tx, err := d.w.BeginTx(ctx, nil)
+	conn, tx, err := d.begin(ctx)
 	if err != nil {
 		return false, err
 	}
+	defer conn.Close()
 	defer tx.Rollback()
 	if _, err := tx.ExecContext(ctx, takePlace); err != nil {
 		return false, err
 	}
 	err = tx.QueryRowContext(ctx, "select exists (select 1 from audit_entries where seq = $1 and body = $2)", m.seq, m.text).Scan(&made)
-	return made, err
+	if err != nil || !made {
+		return false, err
+	}
+	// What is there may be on the primary alone. This transaction has written too, and
+	// so its commit is confirmed by the standby only once all before it is there.
+	return true, d.commit(conn, tx)
 }

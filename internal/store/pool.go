@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -292,10 +293,11 @@ func (p *Pool) retry(ctx context.Context, once func() error) error {
 }
 
 func (p *Pool) writeOnce(ctx context.Context, fn func(tx *sql.Tx) error) (err error) {
-	tx, err := p.w.BeginTx(ctx, nil)
+	conn, tx, err := p.begin(ctx)
 	if err != nil {
 		return err
 	}
+	defer conn.Close()
 	defer func() {
 		if err != nil {
 			tx.Rollback()
@@ -304,7 +306,7 @@ func (p *Pool) writeOnce(ctx context.Context, fn func(tx *sql.Tx) error) (err er
 	if err := fn(tx); err != nil {
 		return err
 	}
-	return p.commit(tx)
+	return p.commit(conn, tx)
 }
 
 func (p *Pool) note(err error) error {
@@ -327,6 +329,9 @@ func (p *Pool) note(err error) error {
 	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "53100" {
 		return &postern.Error{Code: postern.CodeStorageFull, Message: "The database's disk is full: nothing was changed. Free space and try again.", Err: err}
+	}
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && slices.Contains([]string{"55P03", "57014", "25P03", "53300"}, e.Code) {
+		return &postern.Error{Code: postern.CodeUnavailable, Message: "The database takes too long: nothing was changed. Try again in a moment.", Err: err}
 	}
 	return err
 }

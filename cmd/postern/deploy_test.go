@@ -73,7 +73,7 @@ func manifests(t *testing.T, file string) (out []map[string]any) {
 	return out
 }
 
-var execStart = regexp.MustCompile(`(?m)^ExecStart=/usr/local/bin/postern (.*)$`)
+var execStart = regexp.MustCompile(`(?m)^ExecStart=.*/usr/local/bin/postern ([^'\n]*)'?$`)
 
 // What units and containers start is a command that can be run as it stands.
 func TestDeployCommands(t *testing.T) {

@@ -112,6 +112,22 @@ func (n *Node) loadUsage(ctx context.Context) error {
 // mergeEvery is how often the nodes' counts of a day are brought together.
 const mergeEvery = 5 * time.Second
 
+// countNodes tells verification how many nodes share the limits: those whose leases run.
+func (n *Node) countNodes(ctx context.Context) error {
+	leases, now, err := n.DB.Leases(ctx)
+	if err != nil {
+		return err
+	}
+	live := 0
+	for _, l := range leases {
+		if l.Until.After(now) {
+			live++
+		}
+	}
+	n.Verifier.ShareLimits(live)
+	return nil
+}
+
 // mergeUsage brings the nodes' counts of the day together, so that a day's limit
 // holds for all of them. Meanwhile, and while the database is away, each counts its own.
 func (n *Node) mergeUsage(ctx context.Context) error {
@@ -126,8 +142,9 @@ func (n *Node) mergeUsage(ctx context.Context) error {
 		if n.DB.Engine == store.SQLite {
 			continue // nobody else counts
 		}
-		if err := n.Verifier.MergeUsage(func() ([]verify.Usage, error) { return n.usage(ctx) }); err != nil && ctx.Err() == nil {
-			n.Config.Log.Debug("the day's calls of other nodes can't be read", "err", err)
+		err := errors.Join(n.countNodes(ctx), n.Verifier.MergeUsage(func() ([]verify.Usage, error) { return n.usage(ctx) }))
+		if err != nil && ctx.Err() == nil {
+			n.Config.Log.Debug("what the nodes share of limits can't be read", "err", err)
 		}
 	}
 }

@@ -57,7 +57,6 @@ func (l *loop) turn(ctx context.Context) {
 	var err error
 	if due {
 		if err = v.Renew(ctx); err == nil {
-			v.countNodes(ctx)
 			l.renewAt = now.Mono + int64(v.spread(v.renewEvery()))
 		} else {
 			l.renewAt = now.Mono + int64(v.spread(l.retry()))

@@ -1,10 +1,6 @@
 package verify
 
-import (
-	"context"
-
-	"postern.dev/postern"
-)
+import "postern.dev/postern"
 
 // Nodes that share a store share the limits too. Of a limit in seconds each
 // enforces its part: the calls of the whole divided by the nodes that hold a lease.
@@ -12,25 +8,8 @@ import (
 // come to one node, it is reached early, and never passed by more than one call a
 // node. Of a day's limit each counts what all did, a few seconds late.
 
-// countNodes counts who holds a lease. Where that can't be read, the last count stands.
-func (v *Verifier) countNodes(ctx context.Context) {
-	if !v.shared {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, v.patience())
-	defer cancel()
-	leases, now, err := v.reads.next(ctx)
-	if err != nil {
-		return
-	}
-	n := int64(0)
-	for _, l := range leases {
-		if l.Expires.After(now) {
-			n++
-		}
-	}
-	v.sharers.Store(max(1, n))
-}
+// ShareLimits says how many nodes share the limits from now on.
+func (v *Verifier) ShareLimits(nodes int) { v.sharers.Store(int64(max(1, nodes))) }
 
 // Sharers is how many nodes share the limits: 1 where this node is alone.
 func (v *Verifier) Sharers() int64 { return max(1, v.sharers.Load()) }

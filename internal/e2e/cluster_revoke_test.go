@@ -168,8 +168,9 @@ func (r *revoking) make(n int) {
 	r.each(func(loop int) {
 		for i := loop; i < n && !r.t.Failed(); i += clientLoops {
 			status, out, err := 0, []byte(nil), error(nil)
-			for status = http.StatusTooManyRequests; status == http.StatusTooManyRequests; {
-				if status, out, err = r.who(loop, i).do("POST", "/v1/service-keys", api.NewServiceKey{Name: fmt.Sprint("key-", i)}); status == http.StatusTooManyRequests {
+			for busy := true; busy; {
+				status, out, err = r.who(loop, i).do("POST", "/v1/service-keys", api.NewServiceKey{Name: fmt.Sprint("key-", i)})
+				if busy = tryAgain(status); busy {
 					<-time.After(50 * time.Millisecond)
 				}
 			}

@@ -88,7 +88,7 @@ func (c *cluster) as(s *server, secret string) caller { return caller{c.client, 
 // revoke ends a key and gives the receipt.
 func (c *cluster) revoke(as caller, id string) (*api.Receipt, error) {
 	status, out, err := as.do("POST", "/v1/service-keys/"+id+"/revoke", nil)
-	for err == nil && status == http.StatusTooManyRequests {
+	for err == nil && tryAgain(status) {
 		<-time.After(20 * time.Millisecond)
 		status, out, err = as.do("POST", "/v1/service-keys/"+id+"/revoke", nil)
 	}
@@ -103,6 +103,11 @@ func (c *cluster) revoke(as caller, id string) (*api.Receipt, error) {
 		err = fmt.Errorf("revoke %s: no receipt in %s", id, out)
 	}
 	return made.Receipt, err
+}
+
+// tryAgain is an answer that asks for patience and has changed nothing.
+func tryAgain(status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
 }
 
 // answer is what a node says of a secret.

@@ -85,6 +85,9 @@ func TestSpansFindTheSame(t *testing.T) {
 			}},
 		} {
 			for _, account := range []postern.AccountID{acme, ajax} {
+				if account == ajax && !strings.Contains(name, "ip") {
+					continue // that accounts are apart is seen by one kind of filter
+				}
 				var want []postern.Activity
 				for i := range stored {
 					if a := &stored[i]; a.AccountID == account && c.pass(a) {
@@ -99,6 +102,9 @@ func TestSpansFindTheSame(t *testing.T) {
 				})
 				c.f.Account = account
 				for _, n := range []int{7, 50} {
+					if n == 7 && len(want) > 150 {
+						continue // large pages of it will do
+					}
 					if d := cmp.Diff(want, all(t, l, c.f, n)); d != "" {
 						t.Errorf("%s of %s by %d: %s", name, account, n, d)
 					}

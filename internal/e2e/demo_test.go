@@ -72,6 +72,7 @@ func sh(t *testing.T, home, stdin, lines string) string {
 var (
 	curlLines  = regexp.MustCompile(`(?m)^  (curl -H '[^']+' \\\n    '[^']+')$`)
 	loginLine  = regexp.MustCompile(`(?m)^  (\S.* login http\S+)$`)
+	logLines   = regexp.MustCompile(`(?m)^  cd \S+\n  \S.* migrate inventory .*$`)
 	personLine = regexp.MustCompile(`(?m)^  (\S[^\n]+): [^\n]+\n  (pst_pak_\S+)$`)
 )
 
@@ -139,6 +140,22 @@ func TestDemo(t *testing.T) {
 	sh(t, home, "", program+" keys rotate nightly-deals-sync --grace 24h --json")
 	if out := sh(t, home, "", program+" keys rotation nightly-deals-sync --json"); !strings.Contains(out, "python-requests") || !strings.Contains(out, `"quiet"`) {
 		t.Errorf("the rotation = %s, want the nightly copy among its callers", out)
+	}
+	// The move off old credentials is in its middle, and the sample logs can be read.
+	var moving api.Migration
+	if out := sh(t, home, "", program+" migrate board --json"); json.Unmarshal([]byte(out), &moving) != nil || moving.All < 7 || moving.Off != 1 || len(moving.Calendar) != 5 {
+		t.Errorf("the board = %.400s, want seven items, one of them off, and five brownouts", out)
+	}
+	stages := map[string]int{}
+	for _, i := range moving.Items {
+		stages[i.Stage]++
+	}
+	if len(stages) != 5 {
+		t.Errorf("the items stand at %v, want some at each step", stages)
+	}
+	lines := logLines.FindString(text)
+	if out := sh(t, home, "", lines); !strings.Contains(out, "BECOMES") || !strings.Contains(out, "used from two networks") {
+		t.Errorf("%s says %.400s, want what the credentials of the logs become", lines, out)
 	}
 	var keys struct{ Items []api.PersonalKey }
 	s.API = strings.Fields(login[1])[2]

@@ -14,7 +14,7 @@ func TestDiskForgets(t *testing.T) {
 		d.root.files[name] = f
 		return f
 	}
-	synced, half, lost := make("synced"), make("half"), make("lost")
+	synced, half := make("synced"), make("half")
 	big := bytes.Repeat([]byte("a"), 3*page)
 	synced.write(big, 0)
 	half.write(big, 0)
@@ -23,7 +23,7 @@ func TestDiskForgets(t *testing.T) {
 	half.write([]byte("new"), page)
 	half.write([]byte("tail"), 3*page)
 	d.root.sync()
-	lost = make("unnamed") // made after the folder was synced
+	lost := make("unnamed") // made after the folder was synced
 	lost.write(big, 0)
 	lost.sync()
 	next := d.cut(0)

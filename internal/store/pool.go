@@ -319,6 +319,9 @@ func (p *Pool) note(err error) error {
 			return &postern.Error{Code: postern.CodeStorageFull, Message: "The disk is full: nothing was changed. Free space and try again; no restart is needed.", Err: err}
 		case code == sqlite3.SQLITE_IOERR_FSYNC || code == sqlite3.SQLITE_IOERR_DIR_FSYNC:
 			p.broken.Store(true)
+			return &postern.Error{Code: postern.CodeUnavailable, Message: "The disk failed while this was being written, so it isn't known whether it was. Changes are stopped; restart the server once the disk is sound.", Err: err}
+		case code == sqlite3.SQLITE_IOERR_WRITE || code == sqlite3.SQLITE_IOERR_TRUNCATE || code&0xff == sqlite3.SQLITE_READONLY:
+			return &postern.Error{Code: postern.CodeUnavailable, Message: "The database's files can't be written: nothing was changed. See that their disk is sound and isn't read-only, and try again; no restart is needed.", Err: err}
 		}
 	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "55P03" { // the lock wasn't to be had in time

@@ -178,7 +178,9 @@ func (x *file) append(lines []Line) error {
 // lostError says that nobody knows what the file holds.
 type lostError struct{ err error }
 
-func (e *lostError) Error() string { return "what the journal holds isn't known until a restart: " + e.err.Error() }
+func (e *lostError) Error() string {
+	return "what the journal holds isn't known until a restart: " + e.err.Error()
+}
 
 func (x *file) close() error { return x.f.Close() }
 

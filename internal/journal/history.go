@@ -184,7 +184,9 @@ func (h *History) After(epoch, feed, audit int64) (out []Line) {
 			list = append(list, l)
 		}
 	}
-	slices.SortFunc(list, func(a, b *kept) int { return cmp.Or(compare(a, b), cmp.Compare(a.What, b.What), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(list, func(a, b *kept) int {
+		return cmp.Or(compare(a, b), cmp.Compare(a.What, b.What), cmp.Compare(a.ID, b.ID))
+	})
 	for _, l := range list {
 		out = append(out, l.Line)
 	}

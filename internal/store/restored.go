@@ -84,7 +84,9 @@ func (tx *Tx) ShowEnded(ctx context.Context, r *postern.CredentialRow, why strin
 }
 
 // Live counts the credentials that work at a time, or will once it is theirs.
-func (d *DB) Live(ctx context.Context, now time.Time) (int64, error) { return d.liveCredentials(ctx, now) }
+func (d *DB) Live(ctx context.Context, now time.Time) (int64, error) {
+	return d.liveCredentials(ctx, now)
+}
 
 // Sync writes all that SQLite still keeps beside its file into it, so that the file alone is the database.
 func (d *DB) Sync(ctx context.Context) error {

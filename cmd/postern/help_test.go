@@ -96,7 +96,7 @@ func TestNoFlagTakesASecret(t *testing.T) {
 	for _, c := range tree(t) {
 		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
 			for _, word := range []string{"secret", "password", "pepper", "token", "invitation"} {
-				if strings.Contains(f.Name, word) && f.Value.Type() != "bool" && !slices.Contains([]string{"secret-file", "secret-out", "invitation-file", "pepper-path"}, f.Name) {
+				if strings.Contains(f.Name, word) && f.Value.Type() != "bool" && !slices.Contains([]string{"secret-file", "secret-out", "secrets-out", "invitation-file", "pepper-path"}, f.Name) {
 					t.Errorf("%s --%s takes a secret", c.CommandPath(), f.Name)
 				}
 			}

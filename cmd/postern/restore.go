@@ -35,8 +35,9 @@ func restoreCommand() *cobra.Command {
 			"several nodes give the journals of all. Without a journal that covers the time since\n" +
 			"the backup nothing is restored, unless --accept-lost-revocations repeats how many\n" +
 			"credentials worked when it was made: any of them may have been revoked since.\n\n" +
-			"All sessions, links and OAuth tokens end. Running nodes read everything anew. The\n" +
-			"restore ends whole, or leaves nothing.",
+			"Stop every node first: one that goes on over a restore stops answering until it is\n" +
+			"started again. All sessions, links and OAuth tokens end. The restore ends whole, or\n" +
+			"leaves nothing.",
 		Example: "  postern restore monday.backup --data /var/lib/postern \\\n      --identity-file key.txt --journal journal\n" +
 			"  postern restore monday.backup --config postern.yaml --journal a.journal \\\n      --journal b.journal --identity-file key.txt --dry-run",
 		Args: cli.Exactly("FILE"),

@@ -23,6 +23,7 @@ type desk struct {
 	invited keyring.Invited
 	role    postern.Role
 	other   postern.Account
+	rotate  store.Campaign
 	old     map[string]string // the move's items, by name
 	calls   []oldCall         // of the tools that are on the move
 }
@@ -94,6 +95,11 @@ func (d *desk) fill(ctx context.Context, n *node.Node) (err error) {
 		return err
 	}
 	if _, err := n.Keyring.RotateKey(ctx, by, d.keys["rotating-sync"].ID, keyring.Rotation{Grace: 7 * 24 * time.Hour}); err != nil {
+		return err
+	}
+	d.rotate, err = n.Keyring.StartCampaign(ctx, by, keyring.NewCampaign{Name: "After the laptop was lost", Deadline: now.AddDate(0, 0, 5),
+		Choice: keyring.CampaignChoice{IDs: []postern.KeyID{d.keys["support-bot"].ID, d.keys["never-used"].ID, d.keys["soon-over"].ID}}})
+	if err != nil {
 		return err
 	}
 	d.role, err = n.Keyring.CreateRole(ctx, by, keyring.RoleInput{Name: "Data team", Words: "Makes keys that read.",

@@ -134,6 +134,8 @@ func (d *desk) places(t testing.TB) []place {
 		{name: "campaigns-viewer", path: "/campaigns", who: "Sam"},
 		{name: "campaign-new", path: "/campaigns/new"},
 		{name: "campaign-look", path: "/campaigns/new?look=1&all=on"},
+		{name: "campaign", path: "/campaigns/" + d.rotate.ID},
+		{name: "campaign-viewer", path: "/campaigns/" + d.rotate.ID, who: "Sam"},
 		{name: "campaign-unknown", path: "/campaigns/cmp_none", pattern: "GET /campaigns/{id}", status: 404},
 		{name: "choose", path: "/choose"},
 		{name: "activity", path: "/activity"},
@@ -158,6 +160,7 @@ func (d *desk) places(t testing.TB) []place {
 		{name: "integrations", path: "/settings/integrations"},
 		{name: "account", path: "/settings/account"},
 		{name: "account-viewer", path: "/settings/account", who: "Sam"},
+		{name: "nodes", path: "/settings/nodes"},
 		{name: "accounts", path: "/settings/accounts"},
 		{name: "accounts-new", path: "/settings/accounts/new"},
 		{name: "accounts-one", path: "/settings/accounts/" + string(d.other.ID)},
@@ -243,8 +246,9 @@ func (d *desk) linkOn(t testing.TB, path, prefix string) string {
 // lead to one that is listed, and why others can't be listed here.
 var notPages = map[string]string{
 	"GET /activity.csv": "a file", "GET /activity.jsonl": "a file", "GET /activity/live": "a stream",
-	"GET /audit.csv": "a file", "GET /audit.jsonl": "a file", "GET /audit/check": "JSON", "GET /audit/proof.json": "JSON",
-	"GET /audit/checkpoint.txt": "a file", "GET /migration.csv": "a file", "GET /migration/{id}/live": "JSON", "GET /uploads/{job}": "JSON", "GET /stay": "JSON",
+	"GET /audit.csv": "a file", "GET /audit.jsonl": "a file", "GET /audit/check": "JSON", "GET /audit/proof.json": "JSON", "GET /audit/{entry}/proof.json": "a file",
+	"GET /campaigns/{id}/report": "a file",
+	"GET /audit/checkpoint.txt":  "a file", "GET /migration.csv": "a file", "GET /migration/{id}/live": "JSON", "GET /uploads/{job}": "JSON", "GET /stay": "JSON",
 	"GET /keys.csv": "a file", "GET /keys/new/find": "JSON", "GET /keys/{id}/callers.csv": "a file", "GET /keys/{id}/first-call.json": "JSON",
 	"GET /keys/{id}/first-call/events": "a stream", "GET /keys/{id}/postman.json": "a file", "GET /keys/{id}/rotate/live": "JSON",
 	"GET /keys/{id}/addresses": "leads to the limits", "GET /keys/{id}/expiry": "leads to the limits", "GET /keys/{id}/limit": "leads to the limits",

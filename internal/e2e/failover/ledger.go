@@ -44,7 +44,7 @@ type ledger struct {
 	faults                 []string
 	news                   chan struct{} // closed and made anew at each acknowledged create
 
-	shownBefore, receiptsBy atomic.Int64
+	shownBefore, receiptsBy, receiptsLate atomic.Int64
 }
 
 // ack is a create that was acknowledged.

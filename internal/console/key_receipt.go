@@ -36,7 +36,7 @@ func (c *Console) receipt(v *visit, seq int64) (out receiptWords) {
 	r, err := c.cfg.Verifier.Receipt(v.r.Context(), seq, receiptWait)
 	if err != nil {
 		v.err = err
-		return out
+		return receiptWords{By: r.EffectiveBy}
 	}
 	out = receiptWords{Known: true, Everywhere: r.Everywhere, Confirmed: r.Confirmed, By: r.EffectiveBy}
 	for _, a := range r.Awaited {

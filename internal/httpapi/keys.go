@@ -10,6 +10,7 @@ import (
 	"postern.dev/postern"
 	"postern.dev/postern/api"
 	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/verify"
 )
 
 // KeyInput names a service key. It is exported, as are the others of its kind, because huma
@@ -152,14 +153,17 @@ func (s *server) changed(ctx context.Context, made keyring.Made, receipt bool) *
 	return &changedOutput{etag(made.Key.Revision), body}
 }
 
-// receipt asks where a change is in force. The change is made, whatever comes of
-// asking: where nobody can tell now, the receipt is left out and can be asked for again.
+// receipt asks where a change that was just made is in force. The change is made,
+// whatever comes of asking: where nobody can tell now it says by when at the latest.
 func (s *server) receipt(ctx context.Context, seq int64) *api.Receipt {
 	r, err := s.verifier.Receipt(ctx, seq, s.cfg.ReceiptWait)
 	if err != nil {
 		stateOf(ctx).err = err
-		return nil
 	}
+	return receiptJSON(r)
+}
+
+func receiptJSON(r verify.Receipt) *api.Receipt {
 	out := &api.Receipt{Confirmed: r.Confirmed}
 	if r.Everywhere {
 		out.Effective, out.TookMs = api.EffectiveEverywhere, (r.Took + time.Millisecond - 1).Milliseconds()
@@ -179,11 +183,12 @@ func (s *server) readReceipt(ctx context.Context, in *KeyInput) (*receiptOutput,
 	if err != nil {
 		return nil, err
 	}
-	r := s.receipt(ctx, seq)
-	if r == nil {
+	r, err := s.verifier.Receipt(ctx, seq, s.cfg.ReceiptWait)
+	if err != nil {
+		stateOf(ctx).err = err
 		return nil, postern.Errorf(postern.CodeUnavailable, "It can't be told now where the change is in force. Try again.")
 	}
-	return &receiptOutput{*r}, nil
+	return &receiptOutput{*receiptJSON(r)}, nil
 }
 
 func etag(revision int64) string { return `"` + strconv.FormatInt(revision, 10) + `"` }

@@ -28,7 +28,9 @@ type Awaited struct {
 }
 
 // Receipt waits until a change that was committed is in force on every node, for
-// at most wait, and says how far it has come.
+// at most wait, and says how far it has come. Where the leases can't be read it
+// gives the error, and beside it what holds of a change that was made before the
+// call: when the last lease that can have stood then is over.
 func (v *Verifier) Receipt(ctx context.Context, seq int64, wait time.Duration) (Receipt, error) {
 	made := v.commits.at(seq, v.clock.Now())
 	// Where this node can't catch up now, it is awaited like the others.
@@ -38,7 +40,7 @@ func (v *Verifier) Receipt(ctx context.Context, seq int64, wait time.Duration) (
 	leases, now, err := v.reads.next(ctx)
 	if err != nil {
 		v.receipts.unknown.Add(1)
-		return Receipt{}, fmt.Errorf("verify: read leases: %w", err)
+		return Receipt{Seq: seq, EffectiveBy: v.latest()}, fmt.Errorf("verify: read leases: %w", err)
 	}
 	p := v.promise(seq, leases)
 	give := time.NewTimer(wait)
@@ -63,6 +65,16 @@ func (v *Verifier) Receipt(ctx context.Context, seq int64, wait time.Duration) (
 			leases, now = again, at
 		}
 	}
+}
+
+// unread is how far the time of the store, as a node knows it, may be off where
+// the store can't be asked.
+const unread = time.Second
+
+// latest is when every lease that stands now is over, whatever the table says.
+func (v *Verifier) latest() time.Time {
+	// The leases of the others were written by a clock that may be ahead by a hundredth, and may run slower by another.
+	return v.Now().Time().Add(v.ttl + 2*v.ttl/100 + 10*time.Millisecond + unread)
 }
 
 // How often the leases are looked at for a receipt. All who wait at once share a reading.

@@ -38,8 +38,8 @@ func (p *Pool) Load(ctx context.Context, fn func(tx *sql.Tx, copy Copier) error)
 		if err != nil {
 			return err
 		}
+		defer tx.Rollback() // also where fn panics; after a commit it does nothing
 		if err := fn(tx, copier); err != nil {
-			tx.Rollback()
 			return err
 		}
 		return tx.Commit()

@@ -80,7 +80,8 @@ func (q *queries) now(ctx context.Context) (time.Time, error) {
 	return fromMicros(n), nil
 }
 
-// ConfirmFeed writes that a node has applied the feed up to a number.
+// ConfirmFeed writes that a node has applied the feed up to a number. A number that
+// the feed hasn't reached is of another feed, and isn't written.
 func (d *DB) ConfirmFeed(ctx context.Context, node string, seq int64) error {
 	if d.Engine == Postgres {
 		// It need not survive a crash of the database: what is forgotten makes others
@@ -88,12 +89,12 @@ func (d *DB) ConfirmFeed(ctx context.Context, node string, seq int64) error {
 		return d.Pool.Write(ctx, func(t *sql.Tx) error {
 			q := queries{t, d.Engine, d.seals}
 			return q.exec(ctx, "confirm the feed", `with fast as (select set_config('synchronous_commit', 'off', true))
-				update leases set confirmed = $2 from fast where node = $1 and confirmed < $2`, node, seq)
+				update leases set confirmed = $2 from fast where node = $1 and confirmed < $2 and $2 <= (select n from heads where name = 'feed')`, node, seq)
 		})
 	}
 	return d.Pool.Write(ctx, func(t *sql.Tx) error {
 		q := queries{t, d.Engine, d.seals}
-		return q.exec(ctx, "confirm the feed", "update leases set confirmed = $2 where node = $1 and confirmed < $2", node, seq)
+		return q.exec(ctx, "confirm the feed", "update leases set confirmed = $2 where node = $1 and confirmed < $2 and $2 <= (select n from heads where name = 'feed')", node, seq)
 	})
 }
 

@@ -292,17 +292,14 @@ func (p *Pool) retry(ctx context.Context, once func() error) error {
 	}
 }
 
-func (p *Pool) writeOnce(ctx context.Context, fn func(tx *sql.Tx) error) (err error) {
+func (p *Pool) writeOnce(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	conn, tx, err := p.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	defer func() {
-		if err != nil {
-			tx.Rollback()
-		}
-	}()
+	// Also where fn panics: a connection that is in a transaction can't be closed, and the writer's place would be held. After a commit it does nothing.
+	defer tx.Rollback()
 	if err := fn(tx); err != nil {
 		return err
 	}

@@ -43,3 +43,30 @@ func TestCloseLeavesNoConnection(t *testing.T) {
 		}
 	}
 }
+
+// TestPanicLeavesThePlace: what goes wrong in one change holds up no other.
+func TestPanicLeavesThePlace(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		for range 3 {
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Error("the panic was swallowed")
+					}
+				}()
+				_ = db.Pool.Write(t.Context(), func(tx *sql.Tx) error {
+					if _, err := tx.Exec("update heads set n = n + 1 where name = 'feed'"); err != nil {
+						t.Error(err)
+					}
+					panic("a change went wrong")
+				})
+			}()
+		}
+		if err := db.Pool.Write(t.Context(), func(*sql.Tx) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if n, _, err := db.FeedHead(t.Context()); err != nil || n != 0 {
+			t.Errorf("what a change did that panicked is there: %d, %v", n, err)
+		}
+	})
+}

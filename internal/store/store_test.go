@@ -359,11 +359,20 @@ func TestLeases(t *testing.T) {
 		if _, err := db.RenewLease(t.Context(), "n1", time.Second); err != nil {
 			t.Fatal(err)
 		}
-		if err := db.ConfirmFeed(t.Context(), "n1", 5); err != nil {
-			t.Fatal(err)
+		for range 5 {
+			write(t, db, func(ctx context.Context, tx *store.Tx) error {
+				_, err := tx.AppendFeed(ctx, postern.Change{At: t0, Kind: postern.ChangeCatalog})
+				return err
+			})
 		}
-		if err := db.ConfirmFeed(t.Context(), "n1", 3); err != nil {
-			t.Fatal(err)
+		head, _, err := db.FeedHead(t.Context())
+		if err != nil || head < 5 {
+			t.Fatalf("the feed's head = %d, %v", head, err)
+		}
+		for _, n := range []int64{5, 3, head + 1} { // the last is of no feed that this store has
+			if err := db.ConfirmFeed(t.Context(), "n1", n); err != nil {
+				t.Fatal(err)
+			}
 		}
 		ls, at, err := db.Leases(t.Context())
 		if err != nil || len(ls) != 1 || ls[0].Confirmed != 5 || ls[0].Until.Before(now.Add(time.Minute)) || at.Before(now) {

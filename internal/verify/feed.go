@@ -194,11 +194,18 @@ func (v *Verifier) apply(ctx context.Context, changes []postern.Change) error {
 // change calls it before answering.
 func (v *Verifier) CatchUp(ctx context.Context, seq int64) error {
 	v.commits.note(seq, v.clock.Now())
+	if v.feed.applied.Load() >= seq {
+		// It was heard of already; or the feed went back, and gives the number a second time.
+		return v.follow(ctx, true)
+	}
 	return v.catchUp(ctx, seq)
 }
 
 func (v *Verifier) catchUp(ctx context.Context, seq int64) error {
-	if v.feed.applied.Load() >= seq {
+	switch {
+	case v.feed.halted.Load() != nil:
+		return ErrHalted
+	case v.feed.applied.Load() >= seq:
 		return nil
 	}
 	if err := v.takeTurn(ctx); err != nil {

@@ -170,6 +170,35 @@ func TestFeedThatIsNotWhatItWas(t *testing.T) {
 	}
 }
 
+// A node that saw more than the store has left vouches for no change that gets a
+// number anew, neither before it noticed nor after.
+func TestNumberGivenTwice(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	live, lost := w.key()
+	_, row := w.key()
+	row.RevokedAt = t0
+	w.put(row)
+	w.store.set(func() { w.store.feed = w.store.feed[:len(w.store.feed)-1] })
+	lost.RevokedAt = t0
+	lost.Revision++
+	lost.Seal(w.pepper)
+	seq := w.store.commit(postern.ChangeCredential, string(lost.Key), func() { w.store.rows[lost.Key] = lost })
+	for range 2 {
+		if err := w.v.CatchUp(ctx, seq); !errors.Is(err, verify.ErrHalted) {
+			t.Fatalf("CatchUp = %v, want ErrHalted", err)
+		}
+		if r, err := w.v.Receipt(ctx, seq, 0); err != nil || r.Everywhere || len(r.Awaited) != 1 {
+			t.Errorf("Receipt = %+v, %v: this node decides by what was before", r, err)
+		}
+	}
+	w.want(get(live, "GET", "/deals"), postern.ReasonAllowed)
+	if err := w.v.Accept(ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.want(get(live, "GET", "/deals"), postern.ReasonRevoked)
+}
+
 func TestTooFarBehind(t *testing.T) {
 	for name, cut := range map[string]func(m *memStore){
 		"many changes": func(*memStore) {},

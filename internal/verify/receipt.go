@@ -109,9 +109,10 @@ func (p *promise) receipt(leases []Lease, now time.Time) Receipt {
 		confirmed[l.Node] = l.Confirmed >= p.seq
 	}
 	for node, until := range p.until {
-		// Of itself a node knows without the table.
+		// Of itself a node knows without the table, unless it doesn't know what feed it follows.
+		itself := node == p.v.node && p.v.feed.halted.Load() == nil && p.v.feed.applied.Load() >= p.seq
 		switch {
-		case confirmed[node], node == p.v.node && p.v.feed.applied.Load() >= p.seq:
+		case confirmed[node], itself:
 			r.Confirmed = append(r.Confirmed, node)
 		case until.After(now):
 			r.Awaited = append(r.Awaited, Awaited{node, until})

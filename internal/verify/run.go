@@ -61,7 +61,7 @@ func (l *loop) turn(ctx context.Context) {
 		} else {
 			l.renewAt = now.Mono + int64(v.spread(l.retry()))
 		}
-	} else if err = v.follow(ctx, false); err == nil {
+	} else if err = v.follow(ctx, l.failures > 0); err == nil {
 		err = v.confirm(ctx)
 	}
 	switch {

@@ -51,7 +51,7 @@ func TestCopy(t *testing.T) {
 			t.Errorf("a copy over data = %v, want a conflict", err)
 		}
 		db := w.restored(there)
-		if u := using(t, db, w.pepper, id, secret, w.now); !u.works {
+		if u := using(t, db, w.pepper, id, secret, w.now()); !u.works {
 			t.Errorf("the key doesn't work after the move: %+v", u.row)
 		}
 		soundWith(t, db)
@@ -119,7 +119,7 @@ func TestKilledCopyGoesOn(t *testing.T) {
 		if mark, err := db.Unfinished(t.Context()); err != nil || mark != "" {
 			t.Errorf("a finished copy is marked %q, %v", mark, err)
 		}
-		if u := using(t, db, w.pepper, id, secret, w.now); !u.works {
+		if u := using(t, db, w.pepper, id, secret, w.now()); !u.works {
 			t.Error("the key doesn't work after the move")
 		}
 	}

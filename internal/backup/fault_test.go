@@ -148,7 +148,7 @@ func TestHoldsNoSecret(t *testing.T) {
 	_, secret := w.key("one", "deals.read")
 	_, err := w.db.Write(t.Context(), func(tx *store.Tx) error {
 		return tx.InsertSession(t.Context(), &store.Session{ID: "ses_lookforme", Hash: postern.SecretHash{Hash: [32]byte{1}, Pepper: 1}, AccountID: w.super.AccountID, MemberID: w.super.MemberID,
-			CreatedAt: w.now, ExpiresAt: w.now.AddDate(1, 0, 0)})
+			CreatedAt: w.now(), ExpiresAt: w.now().AddDate(1, 0, 0)})
 	})
 	w.must(err)
 	text := strings.Join(unpack(t, w.backup()), "")
@@ -219,7 +219,7 @@ func TestRefusals(t *testing.T) {
 		if _, err := restore(t, data, func(o *backup.RestoreOptions) { o.To, o.Journals = to, []string{w.journal} }); !errors.Is(err, postern.CodeConflict) {
 			t.Errorf("a restore over data = %v, want a conflict", err)
 		}
-		if u := using(t, w.restored(to), w.pepper, id, w.secrets[id][0], w.now); u.works {
+		if u := using(t, w.restored(to), w.pepper, id, w.secrets[id][0], w.now()); u.works {
 			t.Error("the revoked key works")
 		}
 	})

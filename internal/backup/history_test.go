@@ -44,7 +44,7 @@ func (c *chaos) networks() []netip.Prefix {
 // step makes one change; what the rules refuse is no change.
 func (c *chaos) step() {
 	ctx, by := c.t.Context(), c.super
-	c.now = c.now.Add(time.Duration(c.r.IntN(120)) * time.Second)
+	c.passed.Add(int64(c.r.IntN(120)) * int64(time.Second))
 	if len(c.keys) < 3 || c.one(5) {
 		c.n++
 		id, _ := c.key(fmt.Sprintf("key-%d", c.n), c.scopes()...)
@@ -65,7 +65,7 @@ func (c *chaos) step() {
 		n := c.networks()
 		edit(keyring.KeyEdit{Networks: &n})
 	case 5:
-		at := c.now.Add(time.Duration(1+c.r.IntN(4)) * time.Hour)
+		at := c.now().Add(time.Duration(1+c.r.IntN(4)) * time.Hour)
 		edit(keyring.KeyEdit{ExpiresAt: &at})
 	case 6:
 		p := c.one(2)
@@ -100,13 +100,13 @@ func TestHistories(t *testing.T) {
 	engines(t, func(t *testing.T, at store.Place) {
 		seed := uint64(time.Now().UnixNano())
 		c := &chaos{world: newWorld(t, at), r: rand.New(rand.NewPCG(seed, 0))}
-		first, firstStates := c.backup(), c.states(c.db, c.now)
+		first, firstStates := c.backup(), c.states(c.db, c.now())
 		var checked, dead int
 		for i := range *histories {
 			for range 3 + c.r.IntN(12) {
 				c.step()
 			}
-			data, then := c.backup(), c.states(c.db, c.now)
+			data, then := c.backup(), c.states(c.db, c.now())
 			for range c.r.IntN(15) {
 				c.step()
 			}
@@ -133,10 +133,10 @@ func TestHistories(t *testing.T) {
 
 // back restores a backup, and compares every secret.
 func (c *chaos) back(t *testing.T, data []byte, then map[secretName]use, toPostgres bool) (checked, dead int) {
-	finally := c.states(c.db, c.now)
+	finally := c.states(c.db, c.now())
 	to := empty(t, toPostgres)
 	done, err := restore(t, data, func(o *backup.RestoreOptions) {
-		o.To, o.Journals, o.Now = to, []string{c.journal}, func() time.Time { return c.now }
+		o.To, o.Journals, o.Now = to, []string{c.journal}, c.now
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func (c *chaos) back(t *testing.T, data []byte, then map[secretName]use, toPostg
 	}
 	db := c.restored(to)
 	soundWith(t, db, "backup.restore")
-	after := c.states(db, c.now)
+	after := c.states(db, c.now())
 	for key, was := range then {
 		checked++
 		if !finally[key].works {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,7 +46,7 @@ type world struct {
 	at      store.Place
 	db      *store.DB
 	pepper  *postern.Pepper
-	now     time.Time
+	passed  atomic.Int64 // nanoseconds since t0; who follows the feed reads the time too
 	super   postern.Actor
 	journal string
 	follow  *journal.Follower
@@ -70,7 +71,7 @@ func empty(t testing.TB, postgres bool) store.Place {
 
 func newWorld(t testing.TB, at store.Place) *world {
 	t.Helper()
-	w := &world{t: t, at: at, now: t0, pepper: storetest.Pepper(t), journal: filepath.Join(t.TempDir(), "journal"), secrets: map[postern.KeyID][]postern.Secret{}}
+	w := &world{t: t, at: at, pepper: storetest.Pepper(t), journal: filepath.Join(t.TempDir(), "journal"), secrets: map[postern.KeyID][]postern.Secret{}}
 	w.open()
 	done, err := w.Setup(t.Context(), keyring.SetupInput{AccountName: "Acme", Email: "ada@example.org", Name: "Ada"})
 	w.must(err)
@@ -86,6 +87,9 @@ func newWorld(t testing.TB, at store.Place) *world {
 	return w
 }
 
+// now is the time that everything goes by.
+func (w *world) now() time.Time { return t0.Add(time.Duration(w.passed.Load())) }
+
 // open opens what is at the world's place, with the pepper's notes that a node makes.
 func (w *world) open() {
 	w.t.Helper()
@@ -93,7 +97,7 @@ func (w *world) open() {
 	var err error
 	w.db, err = store.OpenDB(w.t.Context(), w.at.Target(&records), w.pepper, quiet)
 	w.must(err)
-	clock := func() time.Time { return w.now }
+	clock := w.now
 	_, err = w.db.Write(w.t.Context(), func(tx *store.Tx) error {
 		return tx.SetSetting(w.t.Context(), "pepper.1", w.pepper.Fingerprint(1))
 	})
@@ -132,11 +136,11 @@ func (w *world) must(err error) {
 func (w *world) call(s postern.Secret) {
 	w.t.Helper()
 	p := activity.Part()
-	l, err := activity.Open(w.t.Context(), activity.Config{Target: w.at.Target(&p), Now: func() time.Time { return w.now }})
+	l, err := activity.Open(w.t.Context(), activity.Config{Target: w.at.Target(&p), Now: w.now})
 	w.must(err)
 	d := postern.Decision{Known: true, Allowed: true, Account: w.super.AccountID}
 	d.Key = [16]byte([]byte(strings.Split(s.Reveal(), "_")[2]))
-	l.Record(&postern.Event{At: postern.ToMicros(w.now), Decision: d, Door: postern.DoorGateway, Method: "GET", Path: "/deals", Status: 200})
+	l.Record(&postern.Event{At: postern.ToMicros(w.now()), Decision: d, Door: postern.DoorGateway, Method: "GET", Path: "/deals", Status: 200})
 	w.must(l.Flush(w.t.Context()))
 	w.must(l.Close())
 }

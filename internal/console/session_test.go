@@ -24,7 +24,8 @@ func TestPollsDoNotKeepTheSession(t *testing.T) {
 		k := must(w.kr.CreateKey(context.Background(), w.super, keyring.NewKey{Name: "airflow", Scopes: []postern.Scope{"deals.read"}}))(t).Key
 		id := "/keys/" + string(k.ID)
 		polls := map[string]string{"GET /steps": "/steps", "GET /stay": "/stay", "GET /activity/live": "/activity/live", "GET /audit/check": "/audit/check",
-			"GET /keys/{id}/rotate/live": id + "/rotate/live", "GET /keys/{id}/first-call.json": id + "/first-call.json"}
+			"GET /keys/{id}/rotate/live": id + "/rotate/live", "GET /keys/{id}/first-call.json": id + "/first-call.json",
+			"GET /migration/{id}/live": "/migration/mig_none/live", "GET /uploads/{job}": "/uploads/none"}
 		for pattern, rt := range w.console.byPattern {
 			// A stream is of the same kind; it is tested below.
 			if rt.Quiet && polls[pattern] == "" && pattern != "GET /keys/{id}/first-call/events" {
@@ -38,6 +39,8 @@ func TestPollsDoNotKeepTheSession(t *testing.T) {
 					t.Fatalf("%s isn't quiet", pattern)
 				}
 				switch p := b.get(at); {
+				case minute < 30 && pattern == "GET /migration/{id}/live": // there is none here
+					p.want(404)
 				case minute < 30:
 					p.want(200)
 				default:

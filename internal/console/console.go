@@ -14,6 +14,7 @@ import (
 	"postern.dev/postern/internal/door"
 	"postern.dev/postern/internal/keyring"
 	"postern.dev/postern/internal/leaks"
+	"postern.dev/postern/internal/limit"
 	"postern.dev/postern/internal/signin"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/verify"
@@ -99,6 +100,7 @@ func New(cfg Config) (*Console, error) {
 		return nil, err
 	}
 	c := &Console{cfg: cfg, kr: cfg.Keyring, advice: cfg.Advice, log: cfg.Log, known: map[string]bool{}}
+	c.uploads.places = limit.NewPlaces(uploadsAtOnce, uploadsEach)
 	c.migration = workbench.NewService(workbench.Config{DB: cfg.DB, Keyring: cfg.Keyring, Activity: cfg.Activity, Advice: c.advice, Now: cfg.Now})
 	var err error
 	if c.assets, err = loadAssets(); err != nil {

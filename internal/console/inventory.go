@@ -7,9 +7,11 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -27,8 +29,7 @@ const (
 	inventoryMost  = 512 << 20 // bytes of a log, packed or not
 	inventoryTime  = 15 * time.Minute
 	inventoryItems = 20_000
-	inventoryBytes = 64 << 20 // bytes of an inventory
-	inventoryRows  = 200      // groups that are shown one by one
+	inventoryRows  = 200 // groups that are shown one by one
 	inventoryCarry = 6 << 20
 	inventoryKept  = 2 * time.Hour
 	inventorySeal  = "console inventory"
@@ -113,11 +114,7 @@ func (c *Console) readInventory(v *visit) error {
 		f.Wrong("file", "Choose a file.")
 		return c.inventoryAgain(v, f)
 	}
-	end, err := c.uploads.begin(v.job(f.Get("job")), v.file)
-	if err != nil {
-		return c.inventoryTold(v, f, err)
-	}
-	defer end()
+	defer c.uploads.begin(v.job(f.Get("job")), v.file)()
 	page, err := c.inventoryPage(v, f)
 	if err != nil {
 		return err
@@ -152,36 +149,28 @@ func startsList(r *bufio.Reader) bool {
 
 // inventoryList reads an inventory that was made elsewhere, one credential at a time.
 func inventoryList(in io.Reader) (out []workbench.Item, err error) {
-	dec := json.NewDecoder(io.LimitReader(in, inventoryBytes))
-	wrong := func(err error) error {
-		if _, big := err.(*errUploadSize); big { //nolint:errorlint // as it came
-			return err
-		}
-		return postern.Invalidf("file", "This is not what postern migrate inventory --json writes (at byte %d).", dec.InputOffset())
-	}
-	if _, err := dec.Token(); err != nil {
-		return nil, wrong(err)
-	}
-	for dec.More() {
-		var it api.InventoryItem
-		if err := dec.Decode(&it); err != nil {
-			return nil, wrong(err)
-		}
+	err = wire.Each(in, func(it *api.InventoryItem) error {
 		if len(out) == inventoryItems {
-			return nil, postern.Invalidf("file", "The inventory has more than %s credentials.", num(inventoryItems))
+			return postern.Invalidf("file", "The inventory has more than %s credentials.", num(inventoryItems))
 		}
-		i := wire.Item(&it)
+		i := wire.Item(it)
 		i.Scopes = nil
 		for _, s := range it.Scopes {
 			i.Scopes = append(i.Scopes, postern.Scope(s))
 		}
 		i.Advice = workbench.Path{To: workbench.To(it.Path), Reasons: it.Reasons}
 		out = append(out, i)
+		return nil
+	})
+	_, big := errors.AsType[*errUploadSize](err)
+	_, told := errors.AsType[*postern.Error](err)
+	switch {
+	case err == nil || big || told || errors.Is(err, os.ErrDeadlineExceeded):
+		return out, err
+	case errors.Is(err, wire.ErrTooMuch):
+		return nil, postern.Invalidf("file", "The inventory is too big. At most %d MB are read, of each credential at most 1,000 operations, 200 callers and 500 scopes. Use less of the log.", wire.MaxBytes>>20)
 	}
-	if _, err := dec.Token(); err != nil {
-		return nil, wrong(err)
-	}
-	return out, nil
+	return nil, postern.Invalidf("file", "This is not what postern migrate inventory --json writes.")
 }
 
 // readLog reads an access log.

@@ -81,6 +81,7 @@ func TestInventoryUpload(t *testing.T) {
 		b.post("/migration/inventory/take", "checked", checkedIn.FindStringSubmatch(p.body)[1], "rest", "1").to("/migration")
 		b.get("/migration?view=list").want(200, "billing").not("named")
 		b.sendFile("/migration/inventory", "found.json", strings.NewReader(`[{"fingerprint":3}]`)).want(422, "not what postern migrate inventory")
+		b.sendFile("/migration/inventory", "found.json", strings.NewReader(`[{"operations":[`+strings.Repeat("{},", 300_000)+`{}]}]`)).want(422, "The inventory is too big.")
 
 		sam := w.login(w.member("sam@example.com", "Sam Whitlock", postern.RoleViewer))
 		sam.get("/migration/inventory").want(403)

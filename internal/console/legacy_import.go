@@ -73,11 +73,7 @@ func (c *Console) importFile(v *visit) error {
 		f.Wrong("file", "Choose a file.")
 		return c.importAgain(v, f)
 	}
-	end, err := c.uploads.begin(v.job(f.Get("job")), v.file)
-	if err != nil {
-		return c.importTold(v, f, nil, err)
-	}
-	defer end()
+	defer c.uploads.begin(v.job(f.Get("job")), v.file)()
 	carry := &carried{most: importCarry}
 	report, err := c.runImport(v.r.Context(), v, io.TeeReader(v.file, carry), check, func(r *workbench.ImportReport) { v.file.done.Store(int64(r.Records)) })
 	if err != nil {

@@ -143,7 +143,7 @@ func (r *restore) readJournals() error {
 		}
 		r.history = h
 		found.Files, found.Lines, found.Until, found.Torn = h.Files, h.Lines, h.Until, h.Torn
-		why = h.Covers(m.Epoch, m.Feed)
+		why = h.Covers(m.Epoch, m.Feed, m.Audit)
 	}
 	if found.Covered = why == nil; found.Covered {
 		return nil

@@ -26,15 +26,22 @@ func (d *doctor) keptJournal() {
 		d.say(check, Problem, "If it isn't there yet, start the server. If it is broken, keep it, and name another file; then back up at once.", "%v.", err)
 		return
 	}
+	lost, audit, at := h.Lost()
 	if d.snap != nil {
 		if h.Origin != d.head.Origin {
 			d.say(check, Problem, "Name this server's own file.", "It is the journal of another server (%s).", h.Origin)
 			return
 		}
-		if why := h.Covers(d.head.Epoch, d.head.Feed); why != nil && d.quietSince(5*time.Second) {
+		back := d.head.Feed < lost || d.head.Audit < audit // what it holds is of no use yet
+		if why := h.Covers(d.head.Epoch, d.head.Feed, d.head.Audit); why != nil && !back && d.quietSince(5*time.Second) {
 			d.say(check, Problem, "Look at the server's log for why it isn't written. If no server runs, start one.", "It does not hold the latest changes: %v.", why)
 			return
 		}
+	}
+	if lost > 0 {
+		d.say(check, Warning, "Make a backup once the database is past that change, if none was made since. Look why it went back: a standby that took over late, or a disk that was set back.",
+			"The database forgot changes that the journal held (seen %s): no backup that ends before change %d can be restored without the chance that a revoked key comes back.", at.Format(time.RFC3339), lost)
+		return
 	}
 	if sameDisk(d.Journal, d.Place.Data) && d.Place.Database == "" {
 		d.say(check, Warning, "Put it on another disk, where the backups are.", "It is on the disk of the data: what takes one takes the other.")

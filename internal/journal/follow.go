@@ -50,6 +50,10 @@ type State struct {
 	Feed   int64     // up to which change it holds everything
 	At     time.Time // when it last said so
 	Failed string    // why it isn't written; empty while it is
+	// Lost is up to which change the journal knew a feed that went back since: no
+	// backup that ends before it is covered. Zero where none did, or a restore came after.
+	Lost   int64
+	LostAt time.Time
 }
 
 // New makes a Follower. Nothing is opened before Run.
@@ -175,7 +179,10 @@ func (f *Follower) step(ctx context.Context, x *file) *file {
 			s.Failed = err.Error()
 			return
 		}
-		s.Feed, s.At = x.last.Feed, postern.Micros(x.last.At).Time()
+		s.Feed, s.At, s.Lost = x.last.Feed, postern.Micros(x.last.At).Time(), x.from.LostFeed
+		if s.Lost > 0 {
+			s.LostAt = postern.Micros(x.from.LostAt).Time()
+		}
 	})
 	switch now := f.State().Failed; {
 	case now != "" && now != was:
@@ -201,14 +208,19 @@ func (f *Follower) follow(ctx context.Context, x *file) error {
 			return err
 		}
 	}
-	if feed < x.last.Feed {
-		return fmt.Errorf("the feed went back from %d to %d: the database forgot changes that the journal holds; keep this file, and see \"postern doctor\"", x.last.Feed, feed)
+	if back, err := f.wentBack(ctx, x, feed, audit.Entries); err != nil {
+		return err
+	} else if back {
+		if err := f.startAnew(ctx, x, feed, audit.Entries); err != nil {
+			return err
+		}
 	}
 	mark := Line{What: Mark, At: int64(postern.ToMicros(f.cfg.Now())), Epoch: epoch, Feed: feed, Audit: audit.Entries}
-	lines, err := f.changes(ctx, x, feed)
+	lines, last, err := f.changes(ctx, x, feed)
 	if err != nil {
 		return err
 	}
+	mark.Last = last
 	ways, err := f.waysLines(ctx, x.last.Audit, audit.Entries)
 	if err != nil {
 		return err
@@ -243,51 +255,57 @@ func (f *Follower) start(ctx context.Context, x *file, feed, audit, epoch int64)
 	if born.Epoch == epoch {
 		feed, audit = born.Feed, born.Audit
 	}
-	return x.append([]Line{{What: Start, At: int64(postern.ToMicros(f.cfg.Now())), Origin: origin, Epoch: epoch, Feed: feed, Audit: audit}})
+	last, err := f.changeAt(ctx, feed)
+	if err != nil {
+		return err
+	}
+	return x.append([]Line{{What: Start, At: int64(postern.ToMicros(f.cfg.Now())), Origin: origin, Epoch: epoch, Feed: feed, Audit: audit, Last: last}})
 }
 
-// changes are the lines of what the feed tells of.
-func (f *Follower) changes(ctx context.Context, x *file, until int64) (out []Line, err error) {
+// changes are the lines of what the feed tells of, and the last change of them.
+func (f *Follower) changes(ctx context.Context, x *file, until int64) (out []Line, last *Change, err error) {
 	type thing struct {
 		kind postern.ChangeKind
 		id   string
 	}
 	seen := map[thing]bool{}
+	last = x.last.Last
 	for after := x.last.Feed; after < until; {
-		list, err := f.cfg.DB.Feed(ctx, after, page)
+		list, err := f.readOn(ctx, after, last)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if len(list) == 0 || list[0].Seq != after+1 {
 			// What is missing was removed for its age. From here on all is known again.
-			origin := x.from.Origin
-			first := until
-			if len(list) > 0 {
-				first = list[0].Seq - 1
-			}
-			out = append(out, Line{What: Start, At: int64(postern.ToMicros(f.cfg.Now())), Origin: origin, Epoch: x.last.Epoch, Feed: first, Audit: x.last.Audit})
+			gap := Line{What: Start, At: int64(postern.ToMicros(f.cfg.Now())), Origin: x.from.Origin, Epoch: x.last.Epoch, Feed: until, Audit: x.last.Audit,
+				LostFeed: x.from.LostFeed, LostAudit: x.from.LostAudit, LostAt: x.from.LostAt}
 			if len(list) == 0 {
-				return out, nil
+				return append(out, gap), nil, nil
 			}
+			gap.Feed = list[0].Seq - 1
+			out = append(out, gap)
 		}
 		for i := range list {
 			c := &list[i]
-			after = c.Seq
-			if k := (thing{c.Kind, c.ID}); c.Seq > until || seen[k] {
+			if after = c.Seq; after > until {
+				break
+			}
+			last = changeOf(c)
+			if k := (thing{c.Kind, c.ID}); seen[k] {
 				continue
 			} else {
 				seen[k] = true
 			}
 			l, err := f.lineOf(ctx, c)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			if l != nil {
 				out = append(out, *l)
 			}
 		}
 	}
-	return out, nil
+	return out, last, nil
 }
 
 func asText(v any) string {

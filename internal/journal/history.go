@@ -20,11 +20,13 @@ type History struct {
 	Torn   bool      // a file ends in a line that was not written whole, and that nobody was told of
 
 	segments [][]segment // of each file
+	lost     Line        // the latest start after the feed went back, of the latest epoch
 	last     map[thing]*kept
 }
 
-// segment is a stretch without gaps of one life of the database.
-type segment struct{ epoch, from, through int64 }
+// segment is a stretch without gaps of one life of the database: of backups that
+// hold change from, and the entry audit of the audit log.
+type segment struct{ epoch, from, through, audit int64 }
 
 type thing struct {
 	what What
@@ -62,7 +64,10 @@ func (h *History) add(p *postern.Pepper, path string) error {
 				return errors.New("it is of another server than the others, or than the lines before")
 			}
 			h.Origin = l.Origin
-			segments = append(segments, segment{l.Epoch, l.Feed, l.Feed})
+			if l.LostFeed > 0 || l.Epoch > h.lost.Epoch {
+				h.lost = *l
+			}
+			segments = append(segments, segment{l.Epoch, max(l.Feed, l.LostFeed), l.Feed, l.LostAudit})
 			return nil
 		case Mark:
 			h.Until = latest(h.Until, postern.Micros(l.At).Time())
@@ -150,8 +155,20 @@ func (h *History) all() func(func(segment) bool) {
 	}
 }
 
-// Covers says why the journals don't hold every change since a backup; nil where they do.
-func (h *History) Covers(epoch, feed int64) error {
+// Lost says up to which change, and to which entry of the audit log, the journals
+// knew a feed that went back since, and when that was seen; zero where none did in
+// the latest life of the database.
+func (h *History) Lost() (feed, audit int64, at time.Time) {
+	if h.lost.LostFeed == 0 {
+		return 0, 0, time.Time{}
+	}
+	return h.lost.LostFeed, h.lost.LostAudit, postern.Micros(h.lost.LostAt).Time()
+}
+
+// Covers says why the journals don't hold every change since a backup; nil where
+// they do. A backup of before the feed went back is of a history that the journal
+// lost sight of, whatever its numbers.
+func (h *History) Covers(epoch, feed, audit int64) error {
 	var why error
 	for _, file := range h.segments {
 		i := len(file) - 1
@@ -163,6 +180,8 @@ func (h *History) Covers(epoch, feed int64) error {
 			why = cmp.Or(why, errors.New("no journal is of the time of this backup"))
 		case file[i].from > feed:
 			why = fmt.Errorf("the journal begins, or goes on after a gap, at change %d, and the backup ends at %d", file[i].from, feed)
+		case file[i].audit > audit:
+			why = fmt.Errorf("the database forgot changes, and the journal begins anew at entry %d of the audit log; the backup ends at %d", file[i].audit, audit)
 		case file[i].through < feed:
 			why = fmt.Errorf("the journal ends at change %d, before the backup does at %d", file[i].through, feed)
 		default:

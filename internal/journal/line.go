@@ -21,6 +21,13 @@ type Line struct {
 	Feed  int64  `json:"feed,omitempty"`
 	Audit int64  `json:"audit,omitempty"`
 	ID    string `json:"id,omitempty"`
+	// Last is the change with the number Feed, by which a feed is known again that
+	// went back and gave its numbers to other changes.
+	Last *Change `json:"last,omitempty"`
+	// Of a start after the feed went back: how far it and the audit log were before.
+	LostFeed  int64 `json:"lostFeed,omitempty"`
+	LostAudit int64 `json:"lostAudit,omitempty"`
+	LostAt    int64 `json:"lostAt,omitempty"` // when that was seen
 
 	Credential *Credential `json:"credential,omitempty"`
 	Account    *Account    `json:"account,omitempty"`
@@ -44,6 +51,18 @@ const (
 	CatalogLine    What = "catalog"
 	WaysLine       What = "ways"
 )
+
+// Change names one change of the feed.
+type Change struct {
+	At      int64              `json:"at"`
+	Kind    postern.ChangeKind `json:"kind"`
+	Account postern.AccountID  `json:"account,omitempty"`
+	ID      string             `json:"id,omitempty"`
+}
+
+func changeOf(c *postern.Change) *Change {
+	return &Change{int64(postern.ToMicros(c.At)), c.Kind, c.AccountID, c.ID}
+}
 
 // Credential is how far a credential goes. Times are in microseconds, 0 for none.
 type Credential struct {

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"postern.dev/postern/internal/backup"
 	"postern.dev/postern/internal/journal"
@@ -29,12 +30,19 @@ func (n *Node) journaled(ctx context.Context, seq int64) {
 	}
 }
 
+// lostTold is for how long health says that the feed went back; doctor says it longer.
+const lostTold = 24 * time.Hour
+
 // warnings are what health tells besides.
 func (n *Node) warnings() (out []string) {
 	if n.Journal == nil {
 		return nil
 	}
-	if s := n.Journal.State(); s.Failed != "" {
+	s := n.Journal.State()
+	if s.Lost > 0 && n.Config.Now().Sub(s.LostAt) < lostTold {
+		out = append(out, fmt.Sprintf("The database forgot changes that the journal of revocations held. No backup that ends before change %d can be restored without the chance that a revoked key comes back: make one once the database is past it.", s.Lost))
+	}
+	if s.Failed != "" {
 		out = append(out, "The journal of revocations is not written. The log says why; a backup restored without it could bring revoked keys back.")
 	}
 	return out

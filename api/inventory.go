@@ -20,15 +20,15 @@ type InventoryItem struct {
 	Days        int       `json:"days" doc:"On which it was used."`
 	Schedule    Schedule  `json:"schedule"`
 
-	Operations      []OperationUse `json:"operations" nullable:"false"`
+	Operations      []OperationUse `json:"operations" maxItems:"1000" nullable:"false"`
 	OtherOperations int64          `json:"otherOperations,omitempty" doc:"Calls of operations beyond those that are told apart."`
-	Callers         []CallerUse    `json:"callers" nullable:"false"`
+	Callers         []CallerUse    `json:"callers" maxItems:"200" nullable:"false"`
 	OtherCallers    int64          `json:"otherCallers,omitempty" doc:"Calls of callers beyond those that are told apart."`
 
-	Scopes  []string   `json:"scopes" nullable:"false" doc:"The smallest set of scopes that permits all that it did."`
+	Scopes  []string   `json:"scopes" maxItems:"500" nullable:"false" doc:"The smallest set of scopes that permits all that it did."`
 	Path    string     `json:"path" enum:"service_key,app,retire,unclear" doc:"What should take its place."`
-	Reasons []string   `json:"reasons" nullable:"false"`
-	Notes   []PathNote `json:"notes" nullable:"false"`
+	Reasons []string   `json:"reasons" maxItems:"50" nullable:"false"`
+	Notes   []PathNote `json:"notes" maxItems:"50" nullable:"false"`
 }
 
 // Schedule is when calls come.
@@ -50,7 +50,7 @@ type OperationUse struct {
 	FirstSeen time.Time  `json:"firstSeen"`
 	LastSeen  time.Time  `json:"lastSeen"`
 	Writes    bool       `json:"writes"`
-	AnyOf     [][]string `json:"anyOf,omitempty" doc:"Each is a set of scopes that permits it to a service key."`
+	AnyOf     [][]string `json:"anyOf,omitempty" maxItems:"500" doc:"Each is a set of scopes that permits it to a service key."`
 }
 
 // CallerUse is where calls came from.

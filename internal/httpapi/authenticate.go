@@ -12,6 +12,7 @@ import (
 	"postern.dev/postern"
 	"postern.dev/postern/internal/keyring"
 	"postern.dev/postern/internal/limit"
+	"postern.dev/postern/internal/workbench/wire"
 )
 
 // maxAgent is how much of a user agent is kept with a change.
@@ -56,6 +57,10 @@ func (s *server) authenticate(next http.Handler) http.Handler {
 	})
 }
 
+// maxBrackets bounds the objects and lists of an inventory before it is read: each
+// takes far more room than its two bytes.
+const maxBrackets = 1_000_000
+
 // admit checks what concerns the request and not its credential, and reads the body.
 func (s *server) admit(w http.ResponseWriter, r *http.Request, st *state) error {
 	if changes(r) && st.actor.MemberID != "" {
@@ -80,10 +85,16 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request, st *state) error 
 	most, within := int64(maxBody), bodyTime
 	if op := st.call.Decision.Operation; op != nil && (op.Name == loadCatalog || op.Name == whatIfCatalog || op.Name == uploadInventory) {
 		most, within = maxDocuments, documentTime
+		if op.Name == uploadInventory {
+			most = wire.MaxBytes
+		}
 	}
 	body, err := readBody(w, r, most, within)
 	if err != nil {
 		return err
+	}
+	if most == wire.MaxBytes && bytes.Count(body, []byte("{"))+bytes.Count(body, []byte("[")) > maxBrackets {
+		return postern.Errorf(postern.CodeTooLarge, "The inventory has too many operations and callers to be read at once. Send it in parts.")
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	r.ContentLength = int64(len(body))

@@ -58,7 +58,7 @@ var auditActions = []struct{ id, words string }{
 	{"migration.path", "chose the path of an old credential"}, {"migration.owner", "named who looks after a move"}, {"migration.scopes", "mapped the scopes of an old credential"},
 	{"migration.key", "made the key that takes over"}, {"migration.upload", "uploaded an inventory"}, {"migration.forgotten", "met a caller in a brownout"},
 	{"migration.brownouts", "scheduled brownouts"}, {"migration.brownouts.stop", "stopped brownouts"}, {"migration.sign_off", "signed an old credential off"},
-	{"migration.archive", "switched an old credential off"}, {"migration.undo", "brought an old credential back"}, {"migration.end", "ended an old credential"},
+	{"migration.archive", "switched an old credential off"}, {"migration.undo", "brought an old credential back"}, {"migration.pause", "paused or resumed an old credential that is switched off"}, {"migration.end", "ended an old credential"},
 	{"legacy_credential.import", "imported legacy credentials"}, {"legacy_credential.update", "changed a legacy credential"}, {"legacy_credential.end", "ended a legacy credential"},
 	{"legacy_credential.upgrade", "learnt the fast form of a legacy secret"},
 	{"migration.archive.credential", "paused a legacy credential"}, {"migration.undo.credential", "resumed a legacy credential"}, {"migration.end.credential", "ended a legacy credential for good"},

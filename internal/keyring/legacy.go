@@ -148,6 +148,11 @@ func (kr *Keyring) EditLegacy(ctx context.Context, by postern.Actor, id postern.
 				return err
 			}
 		}
+		if in.Paused != nil {
+			if err := c.pauseArchived(id, *in.Paused); err != nil {
+				return err
+			}
+		}
 		return c.saveLegacy(rec, &was, actLegacyUpdate, &made)
 	})
 	return made, err

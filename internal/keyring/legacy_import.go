@@ -7,6 +7,8 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"postern.dev/postern"
@@ -286,13 +288,17 @@ func (im *importer) contain(it *LegacyItem, m *postern.Member, known *scopeSet) 
 func (im *importer) mayImport(it *LegacyItem, all bool, m *postern.Member, known *scopeSet) error {
 	for _, s := range it.Scopes {
 		if ownScope(s) {
-			return postern.Invalidf("scopes", "A legacy credential can't have %q: it can't reach Postern itself.", string(s))
+			return postern.Invalidf("scopes", "A legacy credential can't have %s: it can't reach Postern itself.", quotedScope(s, "a scope of Postern"))
 		}
 	}
 	for _, s := range it.Scopes {
 		if _, ok := known.byName[s]; !ok {
-			return postern.Invalidf("scopes", "Nobody knows the scope %q: no catalog has it, and it is no old name that is translated. "+
-				"Whoever runs the server can say what it stands for: postern migrate scope-names %s --scope NAME", string(s), string(s))
+			name := quotedScope(s, "")
+			if name == "" {
+				return postern.Invalidf("scopes", "One of the scopes is none that anybody knows, and has not the form of a name, so it isn't shown: it may be a secret. Look whether the columns are in order.")
+			}
+			return postern.Invalidf("scopes", "Nobody knows the scope %s: no catalog has it, and it is no old name that is translated. "+
+				"Whoever runs the server can say what it stands for: postern migrate scope-names %s --scope NAME", name, string(s))
 		}
 	}
 	scopes, err := checkScopes(it.Scopes, nil, known)
@@ -300,6 +306,25 @@ func (im *importer) mayImport(it *LegacyItem, all bool, m *postern.Member, known
 		return err
 	}
 	return containLegacy(m, all, scopes, known, "import this credential")
+}
+
+// quotedScope quotes what a file has as a scope, if it looks like the name of one: in
+// a file whose columns changed places it could be a secret. Otherwise it gives other.
+func quotedScope(s postern.Scope, other string) string {
+	text, digits := string(s), 0
+	for _, r := range text {
+		switch {
+		case r >= '0' && r <= '9':
+			digits++
+		case r >= 'a' && r <= 'z', strings.ContainsRune(".-_:/", r):
+		default:
+			return other
+		}
+	}
+	if !s.Valid() || len(text) > 100 || digits > 4 || postern.HideSecrets(text) != text {
+		return other
+	}
+	return strconv.Quote(text)
 }
 
 func joinAll(scopes []postern.Scope) string {

@@ -267,3 +267,63 @@ func TestAlteredLegacyRows(t *testing.T) {
 		}
 	})
 }
+
+// TestPauseOfWhatIsArchived: who pauses a credential that a migration switched off
+// means it, and the migration's undo doesn't bring it back.
+func TestPauseOfWhatIsArchived(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		yes, no := true, false
+		for i, tt := range []struct {
+			name   string
+			pauses []bool
+			paused bool
+		}{
+			{"nobody paused it", nil, false},
+			{"somebody paused it", []bool{yes}, true},
+			{"somebody paused it twice", []bool{yes, yes}, true},
+			{"somebody resumed it and paused it", []bool{no, yes}, true},
+			{"somebody paused it and resumed it", []bool{yes, no}, false},
+		} {
+			id := w.importLegacy(w.super, legacyItem(10+i, "deals.read"))[0].ID
+			if _, _, err := w.ArchiveMigration(t.Context(), w.super, string(id)); err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range tt.pauses {
+				w.now = w.now.Add(time.Minute)
+				if _, err := w.EditLegacy(t.Context(), w.super, id, keyring.LegacyEdit{Paused: &p}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, _, err := w.UndoMigration(t.Context(), w.super, string(id)); err != nil {
+				t.Fatal(err)
+			}
+			l, err := w.Legacy(t.Context(), w.super, id)
+			if err != nil || l.PausedAt.IsZero() == tt.paused {
+				t.Errorf("%s: after the undo it is paused at %v (%v), want paused %v", tt.name, l.PausedAt, err, tt.paused)
+			}
+		}
+	})
+}
+
+// TestUnknownScopesAreNoSecrets: a refusal doesn't show what may be a secret in the wrong column.
+func TestUnknownScopesAreNoSecrets(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		for i, tt := range []struct {
+			scope postern.Scope
+			shown bool
+		}{
+			{"sales.email-read_v3", true},
+			{"7c5d0d3e-28f1-4f1b-9d5c-3a1c7be0f0a2", false},
+			{"pat-na1-7c5d0d3e-28f1-4f1b-9d5c-3a1c7be0f0a3", false},
+			{"postern.7c5d0d3e28f14f1b9d5c", false},
+			{"hunter2 is my word", false},
+			{"AbCdEfGhIjKlMnOpQrStUv", false},
+			{postern.Scope(strings.Repeat("a", 101)), false},
+		} {
+			got := w.importLegacy(w.super, legacyItem(100+i, tt.scope))[0]
+			if got.Outcome != keyring.LegacyRefused || got.Reason == "" || strings.Contains(got.Reason, string(tt.scope)) != tt.shown {
+				t.Errorf("%s: %s, %v; want it refused, shown %v", tt.scope, got.Outcome, got.Reason, tt.shown)
+			}
+		}
+	})
+}

@@ -18,6 +18,7 @@ const (
 	actMigrateStop     = "migration.brownouts.stop"
 	actMigrateArchive  = "migration.archive"
 	actMigrateUndo     = "migration.undo"
+	actMigratePause    = "migration.pause"
 	actMigrateEnd      = "migration.end"
 	actLegacyScope     = "legacy_scope.update"
 )
@@ -157,7 +158,7 @@ func itemFacts(i *store.MigrationItem) map[string]any {
 	if !i.ScopesAt.IsZero() {
 		m["scopes"] = append([]postern.Scope{}, i.Scopes...)
 	}
-	for name, t := range map[string]time.Time{"signedAt": i.SignedAt, "archivedAt": i.ArchivedAt, "undoUntil": i.UndoUntil, "endedAt": i.EndedAt} {
+	for name, t := range map[string]time.Time{"signedAt": i.SignedAt, "archivedAt": i.ArchivedAt, "undoUntil": i.UndoUntil, "pausedBefore": i.PausedBefore, "endedAt": i.EndedAt} {
 		if !t.IsZero() {
 			m[name] = t
 		}
@@ -242,6 +243,21 @@ func (kr *Keyring) ArchiveMigration(ctx context.Context, by postern.Actor, id st
 		setBrownouts(rec, nil)
 		return nil
 	})
+}
+
+// pauseArchived notes that somebody pauses a credential that a migration switched
+// off, which is paused as it is, or resumes it: an undo then leaves it as they want it.
+func (c *change) pauseArchived(id postern.KeyID, paused bool) error {
+	i, ok, err := c.MigrationOf(c.ctx, id)
+	if err != nil || !ok || i.ArchivedAt.IsZero() || !i.EndedAt.IsZero() || i.PausedBefore.IsZero() != paused {
+		return err
+	}
+	was := itemFacts(&i)
+	if i.PausedBefore = (time.Time{}); paused {
+		i.PausedBefore = c.now
+	}
+	var out store.MigrationItem
+	return c.saveMigration(&i, was, actMigratePause, &out)
 }
 
 // UndoMigration brings back an old credential that was switched off, within

@@ -34,7 +34,8 @@ func restoreCommand() *cobra.Command {
 			"on what was restored, so that they stay dead, and what was narrowed stays narrow; of\n" +
 			"several nodes give the journals of all. Without a journal that covers the time since\n" +
 			"the backup nothing is restored, unless --accept-lost-revocations repeats how many\n" +
-			"credentials worked when it was made: any of them may have been revoked since.\n\n" +
+			"credentials worked and members there were when it was made, counted together: any of\n" +
+			"them may have been revoked or removed since.\n\n" +
 			"Stop every node first: one that goes on over a restore stops answering until it is\n" +
 			"started again. All sessions, links and OAuth tokens end. The restore ends whole, or\n" +
 			"leaves nothing.",
@@ -46,7 +47,7 @@ func restoreCommand() *cobra.Command {
 	f := c.Flags()
 	r.opens(f)
 	f.StringArrayVar(&r.journals, "journal", nil, "journal of revocations; may be repeated. Unless given, that of the settings (POSTERN_JOURNAL)")
-	f.Int64Var(&r.accept, "accept-lost-revocations", 0, "restore without a journal: how many credentials may come back to life, as the refusal counts them")
+	f.Int64Var(&r.accept, "accept-lost-revocations", 0, "restore without a journal: how many credentials and members may come back, as the refusal counts them")
 	f.BoolVar(&r.audit, "accept-broken-audit", false, "restore although the audit log in the backup isn't sound")
 	f.StringSliceVar(&r.without, "without", nil, "leave out: activity, crm")
 	f.BoolVar(&r.dry, "dry-run", false, "do all of it in a directory that is removed again, and say what it would do")
@@ -113,7 +114,7 @@ func (r *restoreRun) tell(cmd *cobra.Command, d *backup.Restored) {
 			s.Time(d.Journal.Until), cli.Count(p.Ended, "credential"), cli.Count(p.Narrowed, "credential"), cli.Count(p.Members, "member"), cli.Count(p.Roles, "role"),
 			cli.Count(p.Accounts, "account"), cli.Count(p.WaysIn, "member")))
 	} else {
-		s.Text(fmt.Sprintf("Nothing is known of what was revoked since: %s. %s that worked then may have been revoked.", d.Journal.Why, cli.Count(int(d.Manifest.Live), "credential")))
+		s.Text(fmt.Sprintf("Nothing is known of what was revoked since: %s. %s that worked then may have been revoked, and %s removed or given less.", d.Journal.Why, cli.Count(int(d.Manifest.Live), "credential"), cli.Count(int(d.Manifest.Members), "member")))
 	}
 	if n := len(p.NoSecret); n > 0 {
 		var ids []string

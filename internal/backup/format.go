@@ -37,8 +37,10 @@ type Manifest struct {
 	// Peppers are fingerprints of the pepper's versions, which tell nothing of it.
 	Peppers map[string]string `json:"peppers"`
 	// Live is how many credentials worked at that moment.
-	Live  int64          `json:"liveCredentials"`
-	Parts []PartManifest `json:"parts"`
+	Live int64 `json:"liveCredentials"`
+	// Members is how many members weren't removed then.
+	Members int64          `json:"members"`
+	Parts   []PartManifest `json:"parts"`
 }
 
 // PartManifest is a part of the database.

@@ -76,7 +76,7 @@ func describe(ctx context.Context, snap *store.Snapshot, o *Options) (m Manifest
 		return m, errors.New("this database isn't whole: a restore or a copy into it was not finished")
 	}
 	m = Manifest{Postern: "backup", Format: Format, MadeAt: snap.Took.Format(time.RFC3339Nano), Version: o.Version, Engine: string(snap.Engine), Brand: o.Brand,
-		Feed: head.Feed, Epoch: head.Epoch, Audit: head.Audit, Origin: head.Origin, Checkpoint: head.Checkpoint, Peppers: head.Peppers, Live: head.Live}
+		Feed: head.Feed, Epoch: head.Epoch, Audit: head.Audit, Origin: head.Origin, Checkpoint: head.Checkpoint, Peppers: head.Peppers, Live: head.Live, Members: head.Members}
 	for i := range snap.Parts {
 		p := &snap.Parts[i]
 		pm := PartManifest{Name: p.Name, Schema: p.Schema}

@@ -25,7 +25,7 @@ type RestoreOptions struct {
 	Without  []string // parts of the backup that are left out
 	Pepper   *postern.Pepper
 	Journals []string
-	// AcceptLost is how many credentials may come back to life, where no journal
+	// AcceptLost is how many credentials and members may come back, where no journal
 	// covers the time since the backup: exactly as many as worked when it was made.
 	AcceptLost int64
 	// AcceptAudit restores although the audit log in the backup isn't sound.
@@ -70,7 +70,8 @@ type JournalFound struct {
 
 // LostError refuses a restore that could bring revoked credentials back.
 type LostError struct {
-	Count    int64 // the credentials that worked when the backup was made
+	Live     int64 // the credentials that worked when the backup was made
+	Members  int64 // the members who weren't removed then
 	Why      string
 	Accepted int64
 }
@@ -80,9 +81,12 @@ func (e *LostError) Error() string {
 	if e.Accepted > 0 {
 		given = fmt.Sprintf(", not %d", e.Accepted)
 	}
-	return fmt.Sprintf("what was revoked since this backup isn't known: %s. It holds %d credentials that worked when it was made, and any of them may have been revoked since. "+
-		"Give the journal with --journal, or accept that with --accept-lost-revocations %d%s", e.Why, e.Count, e.Count, given)
+	return fmt.Sprintf("what was revoked since this backup isn't known: %s. It holds %d credentials that worked when it was made, and of members %d: any of them may have been revoked, removed or given less since. "+
+		"Give the journal with --journal, or accept that with --accept-lost-revocations %d%s", e.Why, e.Live, e.Members, e.Count(), given)
 }
+
+// Count is what accepts it: the credentials and the members together.
+func (e *LostError) Count() int64 { return e.Live + e.Members }
 
 // marker is a file in the data directory while files are put in their places.
 const marker = "restore.unfinished"
@@ -149,8 +153,9 @@ func (r *restore) readJournals() error {
 		return nil
 	}
 	found.Why = why.Error()
-	if m.Live > 0 && r.o.AcceptLost != m.Live {
-		return &LostError{Count: m.Live, Why: found.Why, Accepted: r.o.AcceptLost}
+	lost := &LostError{Live: m.Live, Members: m.Members, Why: found.Why, Accepted: r.o.AcceptLost}
+	if n := lost.Count(); n > 0 && r.o.AcceptLost != n {
+		return lost
 	}
 	return nil
 }
@@ -469,7 +474,7 @@ func (r *replayer) noteRestore(out *Restored) error {
 		"journalCovers": out.Journal.Covered, "journalUntil": out.Journal.Until.Format(time.RFC3339), "ended": r.done.Ended, "narrowed": r.done.Narrowed,
 		"oauthEnded": out.OAuth}
 	if !out.Journal.Covered {
-		e.After["acceptedLost"] = out.Manifest.Live
+		e.After["acceptedLost"] = out.Manifest.Live + out.Manifest.Members
 	}
 	return r.InsertAudit(r.ctx, e)
 }

@@ -1,6 +1,7 @@
 package backup_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -43,10 +44,10 @@ func TestRevokedStaysDead(t *testing.T) {
 				to := empty(t, pg)
 				_, err := restore(t, data, func(o *backup.RestoreOptions) { o.To = to })
 				lost, ok := errors.AsType[*backup.LostError](err)
-				if !ok || lost.Count != 6 { // and Ada's own key
-					t.Fatalf("a restore without the journal = %v, want it refused with a count of 6", err)
+				if !ok || lost.Live != 6 || lost.Members != 1 || lost.Count() != 7 { // Ada and her own key too
+					t.Fatalf("a restore without the journal = %v, want it refused with a count of 6 and 1", err)
 				}
-				if _, err := restore(t, data, func(o *backup.RestoreOptions) { o.To, o.AcceptLost = to, 5 }); !errors.As(err, &lost) {
+				if _, err := restore(t, data, func(o *backup.RestoreOptions) { o.To, o.AcceptLost = to, 6 }); !errors.As(err, &lost) {
 					t.Fatalf("a wrong count = %v, want it refused", err)
 				}
 				if exists(filepath.Join(to.Data, "postern.db")) {
@@ -81,6 +82,27 @@ func TestRevokedStaysDead(t *testing.T) {
 			})
 		}
 	})
+}
+
+// Where no credential works, a member who was removed since could still come back.
+func TestMembersAlone(t *testing.T) {
+	w := newWorld(t, store.Place{Data: t.TempDir()})
+	err := w.db.Pool.Write(t.Context(), func(tx *sql.Tx) error {
+		_, err := tx.Exec("update credentials set revoked_at = 1")
+		return err
+	})
+	w.must(err)
+	data := w.backup()
+	w.halt()
+	to := empty(t, false)
+	_, err = restore(t, data, func(o *backup.RestoreOptions) { o.To = to })
+	lost, ok := errors.AsType[*backup.LostError](err)
+	if !ok || lost.Live != 0 || lost.Members != 1 {
+		t.Fatalf("a restore without the journal = %v, want it refused for one member", err)
+	}
+	if _, err := restore(t, data, func(o *backup.RestoreOptions) { o.To, o.AcceptLost = to, 1 }); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // soundWith checks the restored audit log, and that it has entries of some actions.

@@ -110,6 +110,7 @@ func (q *queries) Leases(ctx context.Context) ([]Lease, time.Time, error) {
 // that died for as long as TCP takes to notice.
 func (d *DB) Lead(ctx context.Context, node string, ttl time.Duration) (leads bool, err error) {
 	err = d.Pool.Write(ctx, func(t *sql.Tx) error {
+		leads = false // of a run that was rolled back
 		q := queries{t, d.Engine, d.seals}
 		now, err := q.now(ctx)
 		if err != nil {

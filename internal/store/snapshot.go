@@ -224,6 +224,7 @@ type Head struct {
 	Checkpoint         string            // the latest signed one; empty where none was signed yet
 	Peppers            map[string]string // fingerprints by setting's name
 	Live               int64             // credentials that work: neither ended nor expired
+	Members            int64             // members who aren't removed
 	Unfinished         string            // what was being done to this database when it was stopped
 }
 
@@ -263,8 +264,13 @@ func (s *Snapshot) Head(ctx context.Context) (h Head, err error) {
 	if err != nil {
 		return h, err
 	}
-	h.Live, err = q.liveCredentials(ctx, s.Took)
-	return h, err
+	if h.Live, err = q.liveCredentials(ctx, s.Took); err != nil {
+		return h, err
+	}
+	if err := s.main.QueryRowContext(ctx, "select count(*) from members where removed_at = 0").Scan(&h.Members); err != nil {
+		return h, fmt.Errorf("store: count members: %w", err)
+	}
+	return h, nil
 }
 
 // liveCredentials counts those that work at a time, or will once it is theirs.

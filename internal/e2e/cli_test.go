@@ -144,6 +144,9 @@ func scriptEnv(ts *testscript.TestScript) []string {
 			env = append(env, name+"="+v)
 		}
 	}
+	if v := os.Getenv("GORACE"); v != "" {
+		env = append(env, "GORACE="+v)
+	}
 	return env
 }
 

@@ -20,9 +20,11 @@ const (
 
 // Bounds of a campaign.
 const (
-	MaxCampaignKeys = 500
-	minCampaign     = time.Hour
-	maxKeepers      = 20 // members who are told of one key
+	MaxCampaignKeys  = 500
+	MaxOpenCampaigns = 20  // of an account
+	MaxCampaigns     = 500 // that are kept, of an account
+	minCampaign      = time.Hour
+	maxKeepers       = 20 // members who are told of one key
 )
 
 // CampaignChoice says which keys a campaign is about: those that are named, or all
@@ -92,6 +94,7 @@ type campaignReader interface {
 	KeysPage(context.Context, postern.AccountID, store.KeyFilter, time.Time, store.Cursor, int) ([]store.KeyRecord, error)
 	Members(context.Context, postern.AccountID, bool) ([]postern.Member, error)
 	Policy(context.Context, postern.AccountID) (postern.Policy, error)
+	CampaignedKeys(context.Context, postern.AccountID) (map[postern.KeyID]string, error)
 }
 
 // ChooseCampaign lists the keys that a choice matches, newest first: the dry run of a campaign.
@@ -115,6 +118,10 @@ func (kr *Keyring) candidates(ctx context.Context, q campaignReader, a postern.A
 	if err != nil {
 		return nil, err
 	}
+	taken, err := q.CampaignedKeys(ctx, a)
+	if err != nil {
+		return nil, err
+	}
 	f := store.KeyFilter{IDs: ch.IDs, MadeBy: ch.MadeBy, Name: ch.Name, Scope: ch.Scope}
 	var after store.Cursor
 	for {
@@ -132,6 +139,9 @@ func (kr *Keyring) candidates(ctx context.Context, q campaignReader, a postern.A
 			c := CampaignCandidate{Key: rec.Key}
 			c.Keepers, c.Maker = who.of(&rec.Key)
 			c.Why = kr.unrotatable(rec, len(c.Keepers) > 0, now)
+			if name, ok := taken[rec.Key.ID]; ok && c.Why == "" {
+				c.Why = fmt.Sprintf("The campaign %q, which is under way, has it already.", name)
+			}
 			if b := p.Limits(&rec.Key, who.known.writes(rec.Key.Scopes), now); c.Why == "" && len(b) > 0 {
 				c.Note = "It is not as the security policy asks: " + b[0].Words + " Change that first."
 			}
@@ -225,6 +235,9 @@ func (kr *Keyring) StartCampaign(ctx context.Context, by postern.Actor, in NewCa
 			out, err = c.Campaign(ctx, by.AccountID, again.Object)
 			return err
 		}
+		if err := c.roomForCampaign(); err != nil {
+			return err
+		}
 		next, err := c.newCampaign(in)
 		if err != nil {
 			return err
@@ -253,6 +266,20 @@ func (kr *Keyring) StartCampaign(ctx context.Context, by postern.Actor, in NewCa
 		return c.audit(actCampaignStart, next.ID, next.Name, diff(nil, facts))
 	})
 	return out, err
+}
+
+// roomForCampaign checks that the account may start one more.
+func (c *change) roomForCampaign() error {
+	open, all, err := c.CountCampaigns(c.ctx, c.by.AccountID)
+	switch {
+	case err != nil:
+		return err
+	case open >= MaxOpenCampaigns:
+		return postern.Errorf(postern.CodeConflict, "%d campaigns are under way, which is the most. Close one, and start this one then.", open)
+	case all >= MaxCampaigns:
+		return postern.Errorf(postern.CodeConflict, "The account has %d campaigns, and no more are kept. Rotate these keys one by one.", all)
+	}
+	return nil
 }
 
 func (c *change) newCampaign(in NewCampaign) (*store.Campaign, error) {

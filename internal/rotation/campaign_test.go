@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -290,6 +291,52 @@ func TestCampaignWithoutItsMaker(t *testing.T) {
 		step()
 		if a, b, c := told(w.super), told(vi), told(kim); len(a) != 1 || len(b) != 1 || c != nil || !strings.Contains(a[0], "rotate 1 key |") {
 			t.Errorf("told: %q, %q; and who can't rotate it: %q", a, b, c)
+		}
+	})
+}
+
+// TestCampaignsAreBounded: a key is in one campaign under way, and there are so many of those.
+func TestCampaignsAreBounded(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		start := func(ids ...postern.KeyID) (store.Campaign, error) {
+			return w.StartCampaign(ctx, w.super, keyring.NewCampaign{Name: "Spring", Deadline: w.now().Add(day), Choice: keyring.CampaignChoice{IDs: ids}})
+		}
+		var keys []postern.KeyID
+		for i := range keyring.MaxOpenCampaigns + 1 {
+			keys = append(keys, w.made(w.super, fmt.Sprintf("key %d", i)))
+		}
+		first, err := start(keys[0])
+		w.must(err)
+		list, err := w.ChooseCampaign(ctx, w.super, keyring.CampaignChoice{IDs: keys[:2]})
+		w.must(err)
+		for _, c := range list {
+			want := ""
+			if c.Key.ID == keys[0] {
+				want = `The campaign "Spring", which is under way, has it already.`
+			}
+			if c.Why != want {
+				t.Errorf("%s: %q, want %q", c.Key.ID, c.Why, want)
+			}
+		}
+		if _, err := start(keys[0]); !errors.Is(err, postern.CodeInvalid) {
+			t.Errorf("a second campaign of the same key: %v", err)
+		}
+		for _, id := range keys[1:keyring.MaxOpenCampaigns] {
+			_, err := start(id)
+			w.must(err)
+		}
+		last := keys[keyring.MaxOpenCampaigns]
+		if _, err := start(last); !errors.Is(err, postern.CodeConflict) {
+			t.Errorf("a campaign too many: %v", err)
+		}
+		_, err = w.CloseCampaign(ctx, w.super, first.ID, "")
+		w.must(err)
+		_, err = start(last, keys[0])
+		w.must(err)
+		open, all, err := w.db.CountCampaigns(ctx, w.super.AccountID)
+		if err != nil || open != keyring.MaxOpenCampaigns || all != keyring.MaxOpenCampaigns+1 {
+			t.Errorf("%d under way of %d, %v", open, all, err)
 		}
 	})
 }

@@ -73,6 +73,29 @@ func (q *queries) OpenCampaigns(ctx context.Context) ([]Campaign, error) {
 	return collect(rows, err, q.scanCampaign)
 }
 
+// CountCampaigns counts the campaigns of an account: those under way, and all.
+func (q *queries) CountCampaigns(ctx context.Context, a postern.AccountID) (open, all int, err error) {
+	err = q.db.QueryRowContext(ctx, "select coalesce(sum(case when closed_at = 0 then 1 else 0 end), 0), count(*) from campaigns where account_id = $1", a).Scan(&open, &all)
+	return open, all, err
+}
+
+// CampaignedKeys are the keys of an account that campaigns under way are about, each
+// with the name of its campaign.
+func (q *queries) CampaignedKeys(ctx context.Context, a postern.AccountID) (map[postern.KeyID]string, error) {
+	rows, err := q.db.QueryContext(ctx, `select k.key_id, c.name from campaigns c join campaign_keys k on k.campaign_id = c.id and k.account_id = c.account_id
+		where c.account_id = $1 and c.closed_at = 0`, a)
+	type pair struct {
+		id   postern.KeyID
+		name string
+	}
+	list, err := collect(rows, err, func(s scanner) (p pair, err error) { err = s.Scan(&p.id, &p.name); return p, err })
+	out := make(map[postern.KeyID]string, len(list))
+	for _, p := range list {
+		out[p.id] = p.name
+	}
+	return out, err
+}
+
 // PutCampaign writes a campaign: a new one at revision 1, or the change of one that is there.
 func (tx *Tx) PutCampaign(ctx context.Context, c *Campaign) error {
 	if c.Altered {

@@ -379,7 +379,6 @@ func (kr *Keyring) Campaign(ctx context.Context, by postern.Actor, id string) (*
 	if s.Keys, err = kr.db.CampaignKeys(ctx, by.AccountID, id); err != nil {
 		return nil, err
 	}
-	s.Keys = slices.DeleteFunc(s.Keys, func(k store.CampaignKey) bool { return k.Altered })
 	ids := make([]postern.KeyID, len(s.Keys))
 	for i := range s.Keys {
 		ids[i] = s.Keys[i].Key

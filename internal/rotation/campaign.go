@@ -76,7 +76,14 @@ func Standing(s *keyring.CampaignState, now time.Time) *Campaign {
 	for i := range s.Keys {
 		chosen := &s.Keys[i]
 		k := CampaignKey{ID: chosen.Key, Name: chosen.Name, State: KeyEnded, Keepers: s.Keepers[chosen.Key]}
-		if rec, ok := s.Records[k.ID]; ok {
+		rec, ok := s.Records[k.ID]
+		switch {
+		case chosen.Altered:
+			// Nobody knows which secret was to be replaced: it is left, until a person closes the campaign.
+			if k.State = KeyWaits; !at.Before(s.Deadline) {
+				k.State = KeyOverdue
+			}
+		case ok:
 			k.Name = rec.Key.Name
 			k.Maker = len(k.Keepers) == 1 && k.Keepers[0].ID == rec.Key.MadeBy
 			k.stand(&rec.Key, chosen.Generation, at, s.Deadline)

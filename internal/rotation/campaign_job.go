@@ -70,6 +70,9 @@ func (j *Job) campaign(ctx context.Context, c *store.Campaign) error {
 		return err
 	}
 	stands := Standing(s, now)
+	if len(stands.Keys) == 0 {
+		return nil // deleted outside of Postern: that isn't done, and is for a person to close
+	}
 	if stands.Left() == 0 {
 		return j.closeCampaign(ctx, by, stands)
 	}

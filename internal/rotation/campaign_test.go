@@ -3,6 +3,7 @@ package rotation_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -337,6 +338,31 @@ func TestCampaignsAreBounded(t *testing.T) {
 		open, all, err := w.db.CountCampaigns(ctx, w.super.AccountID)
 		if err != nil || open != keyring.MaxOpenCampaigns || all != keyring.MaxOpenCampaigns+1 {
 			t.Errorf("%d under way of %d, %v", open, all, err)
+		}
+	})
+}
+
+// TestAlteredCampaignKeys: a row that was altered in the database doesn't count as done.
+func TestAlteredCampaignKeys(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		ctx := t.Context()
+		step, _ := w.campaigner()
+		a, b := w.made(w.super, "nightly"), w.made(w.super, "forms")
+		camp, err := w.StartCampaign(ctx, w.super, keyring.NewCampaign{Name: "Spring", Deadline: w.now().Add(day), Choice: keyring.CampaignChoice{All: true}})
+		w.must(err)
+		w.rotate(w.super, b, 0)
+		for _, by := range []struct{ query, states string }{
+			{"update campaign_keys set generation = 0 where key_id = '" + string(a) + "'", "nightly waiting; forms done"},
+			{"delete from campaign_keys", ""},
+		} {
+			w.must(w.db.Pool.Write(ctx, func(tx *sql.Tx) error { _, err := tx.ExecContext(ctx, by.query); return err }))
+			step()
+			w.wantStates(by.query, camp.ID, by.states)
+			s, err := w.Campaign(ctx, w.super, camp.ID)
+			w.must(err)
+			if !s.ClosedAt.IsZero() {
+				t.Errorf("%s: the job closed it", by.query)
+			}
 		}
 	})
 }

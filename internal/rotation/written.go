@@ -109,7 +109,7 @@ func (m *Marker) spool() (string, error) {
 		return "", fmt.Errorf("rotation: the name of the spool: %w", err)
 	}
 	name := strings.ToLower(postern.RandomText(16))
-	if err := os.WriteFile(path, []byte(name+"\n"), 0o600); err != nil {
+	if err := store.ReplaceFile(path, []byte(name+"\n")); err != nil {
 		return "", fmt.Errorf("rotation: the name of the spool: %w", err)
 	}
 	return name, nil

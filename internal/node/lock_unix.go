@@ -27,3 +27,12 @@ func lockDir(dir string) (release func(), err error) {
 	}
 	return func() { f.Close() }, nil
 }
+
+// inodeOf tells a directory from every other of the machine.
+func inodeOf(dir string) string {
+	var s unix.Stat_t
+	if err := unix.Stat(dir, &s); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%d:%d", s.Dev, s.Ino)
+}

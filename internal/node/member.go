@@ -39,7 +39,7 @@ func (n *Node) join(ctx context.Context) error {
 		n.id = "node" + n.id
 	}
 	// Before the first lease, so that whoever starts here next knows whose lease is over.
-	return os.WriteFile(filepath.Join(n.Config.Data, lastNode), []byte(n.id+"\n"), 0o600)
+	return store.ReplaceFile(filepath.Join(n.Config.Data, lastNode), []byte(n.id+"\n"+placeOf(n.Config.Data)+"\n"))
 }
 
 // canWorkWith refuses a cluster whose nodes are more than one version apart.
@@ -69,7 +69,13 @@ func (n *Node) forgetCrashed(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read who decided here last: %w", err)
 		}
-		return n.DB.DropLease(ctx, strings.TrimSpace(string(text)))
+		// A copy of the directory, as in the image of a machine, names a node that may
+		// live where it was copied from: its lease is left to run out.
+		last, place, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+		if here := placeOf(n.Config.Data); place == "" || place != here {
+			return nil
+		}
+		return n.DB.DropLease(ctx, last)
 	}
 	leases, _, err := n.DB.Leases(ctx)
 	if err != nil {
@@ -81,6 +87,17 @@ func (n *Node) forgetCrashed(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// placeOf names a directory of a machine that wasn't started again since; no copy of
+// it has the same name. It is empty where that can't be told.
+func placeOf(dir string) string {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	inode := inodeOf(dir)
+	if err != nil || inode == "" {
+		return ""
+	}
+	return strings.TrimSpace(string(boot)) + " " + inode
 }
 
 // info is what this node says of itself with its lease.

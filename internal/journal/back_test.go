@@ -20,7 +20,7 @@ var t0 = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 // feed is a database whose feed is written by hand.
 type feed struct {
 	*store.DB
-	t    *testing.T
+	t    testing.TB
 	now  time.Time
 	path string
 }

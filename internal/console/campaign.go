@@ -1,11 +1,13 @@
 package console
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/activity"
 	"postern.dev/postern/internal/keyring"
 	"postern.dev/postern/internal/rotation"
 	"postern.dev/postern/internal/store"
@@ -161,7 +163,11 @@ type campaignView struct {
 }
 
 func (c *Console) campaignOf(v *visit, f *form) (*campaignView, error) {
-	s, err := rotation.CampaignOf(v.r.Context(), c.kr, c.cfg.Activity, v.by, v.path("id"), v.now)
+	return c.campaignBy(v, f, rotation.CampaignOf)
+}
+
+func (c *Console) campaignBy(v *visit, f *form, read func(context.Context, *keyring.Keyring, *activity.Log, postern.Actor, string, time.Time) (*rotation.Campaign, error)) (*campaignView, error) {
+	s, err := read(v.r.Context(), c.kr, c.cfg.Activity, v.by, v.path("id"), v.now)
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +204,7 @@ func (c *Console) closeCampaign(v *visit) error {
 
 // exportCampaign is the report as CSV. The audit log notes it.
 func (c *Console) exportCampaign(v *visit) error {
-	view, err := c.campaignOf(v, newForm())
+	view, err := c.campaignBy(v, newForm(), rotation.CampaignReport)
 	if err != nil {
 		return err
 	}
@@ -214,6 +220,10 @@ func (c *Console) exportCampaign(v *visit) error {
 	return out.end()
 }
 
+// rotateLinked is how many keys an address names: those beyond 8 KB are refused by
+// many a proxy.
+const rotateLinked = 300
+
 // rotateChosen leads from keys that were chosen in the list to the form that asks for
 // their rotation by a date.
 func (v *visit) rotateChosen() error {
@@ -224,8 +234,8 @@ func (v *visit) rotateChosen() error {
 	switch {
 	case len(ids) == 0:
 		return v.warn("/keys", "Choose at least one key first.")
-	case len(ids) > keyring.MaxCampaignKeys:
-		return v.warn("/keys", "Choose at most "+num(keyring.MaxCampaignKeys)+" keys at once.")
+	case len(ids) > rotateLinked:
+		return v.warn("/keys", "Choose at most "+num(rotateLinked)+" keys here. For more of them say which on the page to rotate many: by name, scope, age or who made them.")
 	}
 	var pairs []string
 	for _, id := range ids {

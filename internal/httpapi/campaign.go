@@ -162,8 +162,13 @@ func (s *server) closeCampaign(ctx context.Context, in *closeCampaignInput) (*ca
 
 func (s *server) exportCampaign(ctx context.Context, in *CampaignInput) (*huma.StreamResponse, error) {
 	s.activity.Settle(ctx)
-	st, err := rotation.CampaignOf(ctx, s.kr, s.activity, by(ctx), in.ID, s.now())
+	st, err := rotation.CampaignReport(ctx, s.kr, s.activity, by(ctx), in.ID, s.now())
 	if err != nil {
+		return nil, err
+	}
+	e := by(ctx).Entry(s.now(), "campaign.export", st.ID)
+	e.Name, e.After = st.Name, map[string]any{"format": "csv", "keys": len(st.Keys)}
+	if _, err := s.cfg.DB.Write(ctx, func(tx *store.Tx) error { return tx.InsertAudit(ctx, e) }); err != nil {
 		return nil, err
 	}
 	return &huma.StreamResponse{Body: func(c huma.Context) {

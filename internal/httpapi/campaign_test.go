@@ -86,7 +86,7 @@ func TestCampaignByAPI(t *testing.T) {
 		for _, e := range must(c.Audit(ctx, client.AuditQuery{Object: camp.ID}))(t).Items {
 			actions = append(actions, e.Action)
 		}
-		if strings.Join(actions, " ") != "campaign.close campaign.start" {
+		if strings.Join(actions, " ") != "campaign.close campaign.export campaign.start" {
 			t.Errorf("the audit log has %q", actions)
 		}
 		if got := w.everyAnswer(camp.ID); strings.Contains(got, made.Secret) {

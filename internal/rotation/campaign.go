@@ -150,8 +150,23 @@ func callerName(c *Caller) string {
 	return c.UserAgent + " at " + c.IP
 }
 
+// For how long the callers of a campaign's keys are looked up.
+const (
+	pageTime   = 2 * time.Second
+	reportTime = 30 * time.Second
+)
+
 // CampaignOf reads how a campaign stands, with who still uses old secrets.
 func CampaignOf(ctx context.Context, kr *keyring.Keyring, log *activity.Log, by postern.Actor, id string, now time.Time) (*Campaign, error) {
+	return campaignWithin(ctx, pageTime, kr, log, by, id, now)
+}
+
+// CampaignReport is CampaignOf with more time, for a report.
+func CampaignReport(ctx context.Context, kr *keyring.Keyring, log *activity.Log, by postern.Actor, id string, now time.Time) (*Campaign, error) {
+	return campaignWithin(ctx, reportTime, kr, log, by, id, now)
+}
+
+func campaignWithin(ctx context.Context, within time.Duration, kr *keyring.Keyring, log *activity.Log, by postern.Actor, id string, now time.Time) (*Campaign, error) {
 	s, err := kr.Campaign(ctx, by, id)
 	if err != nil {
 		return nil, err
@@ -160,5 +175,13 @@ func CampaignOf(ctx context.Context, kr *keyring.Keyring, log *activity.Log, by 
 	if err := kr.MayReadActivity(ctx, by); err != nil {
 		return c, nil // who calls is for those who may see calls
 	}
-	return c, c.callers(ctx, log)
+	timed, stop := context.WithTimeout(ctx, within)
+	defer stop()
+	if err := c.callers(timed, log); err != nil {
+		if timed.Err() != nil && ctx.Err() == nil {
+			err = postern.Errorf(postern.CodeUnavailable, "Finding out who still uses the old secrets takes more than %d seconds. Try again later, or look at the keys one by one.", int(within.Seconds()))
+		}
+		return nil, err
+	}
+	return c, nil
 }

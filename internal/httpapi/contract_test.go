@@ -246,6 +246,7 @@ func TestEveryOperation(t *testing.T) {
 		_, err = c.Verify(ctx, api.VerifyRequest{Secret: asked.Secret, Method: "POST", Path: "/deals", Upstream: "api"})
 		step("verify", err, err2(nobody.Verify(ctx, api.VerifyRequest{Scopes: make([]string, 501)})))
 		step("introspect", w.introspect(asked.Secret, asked.Secret), w.introspect("", asked.Secret))
+		step("nodes", err2(c.Nodes(ctx)), err2(nobody.Nodes(ctx)))
 		step("healthz", w.get("/healthz"), errNever)
 		step("readyz", w.get("/readyz"), w.unready())
 

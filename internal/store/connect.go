@@ -88,7 +88,9 @@ func finish(pc *pgxpool.Config) {
 	}
 	set("statement_timeout", "15000")
 	set("lock_timeout", "5000")
-	set("idle_in_transaction_session_timeout", "30000")
+	// Shorter than the others wait for a lock: a node that stands still in a change holds the feed's counter, and
+	// with it everybody's revocations.
+	set("idle_in_transaction_session_timeout", "4000")
 	set("timezone", "UTC")
 	set("application_name", "postern")
 	// Never decide from a replica: it may show commits in another order than the primary.

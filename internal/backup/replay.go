@@ -291,12 +291,19 @@ func narrowSecrets(row *postern.CredentialRow, c *journal.Credential, pepper uin
 		}
 		return false
 	}
+	if prev.Generation != 0 && prev.Generation == c.Current {
+		// A rotation was cancelled: its old secret counts again, and the new one is over.
+		row.Current, row.Previous = prev, cur
+		row.PreviousUntil, row.PreviousEnded = sooner(until, now), true
+		return false
+	}
 	row.Current = unknown(c.Current, pepper)
 	switch {
 	case cur.Generation == c.Previous:
 		row.Previous, row.PreviousUntil, row.PreviousEnded = cur, micros(c.Until), c.Ended
-	case prev.Generation != 0 && prev.Generation == c.Current:
-		// A rotation was cancelled: its old secret counts again, but that was given after the backup.
+	case prev.Generation != 0 && prev.Generation == c.Previous:
+		// Cancelled, and rotated anew: what was the old secret is the old one again.
+		row.PreviousUntil, row.PreviousEnded = micros(c.Until), c.Ended
 	default:
 		row.PreviousUntil, row.PreviousEnded = sooner(until, now), prev.Generation != 0 || ended
 	}

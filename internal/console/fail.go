@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/store"
 )
 
 // statusOf is the HTTP status of a failure's code.
@@ -75,6 +76,9 @@ func (v *visit) fail(err error) {
 	if !known {
 		v.err = err
 		e = postern.Errorf(postern.CodeInternal, "This page could not be made. Trying again usually helps. Your keys still work.")
+		if store.Lost(err) {
+			e = postern.Errorf(postern.CodeUnavailable, "The database can't be reached. Try again in a moment. Your keys still work.")
+		}
 	} else if e.Err != nil {
 		v.err = err
 	}

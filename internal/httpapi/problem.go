@@ -13,6 +13,7 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/api"
+	"postern.dev/postern/internal/store"
 )
 
 // said is how a code is said in HTTP.
@@ -58,6 +59,9 @@ func (p *problem) ContentType(string) string { return "application/problem+json"
 func (s *server) problemOf(st *state, err error) *problem {
 	e, known := errors.AsType[*postern.Error](err)
 	switch {
+	case !known && store.Lost(err):
+		st.err = err
+		e = postern.Errorf(postern.CodeUnavailable, "The database can't be reached. Try again in a moment.")
 	case !known:
 		st.err = err
 		e = postern.Errorf(postern.CodeInternal, "Internal error. The request id finds what happened in the server's log.")

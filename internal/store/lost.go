@@ -15,6 +15,10 @@ import (
 	"postern.dev/postern"
 )
 
+// Lost reports whether an error means that the database could not be reached, so that
+// a question may be asked again. What changes something says so itself: see Pool.Write.
+func Lost(err error) bool { return lost(err) }
+
 // lost reports whether an error means that a connection to PostgreSQL is gone, or
 // that its server is on its way out or is a standby by now: what a transaction had
 // done before its COMMIT was sent is undone then, and it can be done again elsewhere.

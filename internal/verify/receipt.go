@@ -37,14 +37,14 @@ func (v *Verifier) Receipt(ctx context.Context, seq int64, wait time.Duration) (
 	here, cancel := context.WithTimeout(ctx, max(wait, time.Second))
 	_ = v.catchUp(here, seq)
 	cancel()
-	leases, now, err := v.reads.next(ctx)
+	give := time.NewTimer(wait)
+	defer give.Stop()
+	leases, now, err := v.firstLeases(ctx, give.C)
 	if err != nil {
 		v.receipts.unknown.Add(1)
 		return Receipt{Seq: seq, EffectiveBy: v.latest()}, fmt.Errorf("verify: read leases: %w", err)
 	}
 	p := v.promise(seq, leases)
-	give := time.NewTimer(wait)
-	defer give.Stop()
 	for pause := shortestLook; ; pause = min(2*pause, longestLook) {
 		r := p.receipt(leases, now)
 		if r.Everywhere {
@@ -75,6 +75,24 @@ const unread = time.Second
 func (v *Verifier) latest() time.Time {
 	// The leases of the others were written by a clock that may be ahead by a hundredth, and may run slower by another.
 	return v.Now().Time().Add(v.ttl + 2*v.ttl/100 + 10*time.Millisecond + unread)
+}
+
+// firstLeases reads the leases, and again until over: a connection that broke is
+// often the only one.
+func (v *Verifier) firstLeases(ctx context.Context, over <-chan time.Time) ([]Lease, time.Time, error) {
+	for pause := shortestLook; ; pause = min(2*pause, longestLook) {
+		leases, now, err := v.reads.next(ctx)
+		if err == nil {
+			return leases, now, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, now, err
+		case <-over:
+			return nil, now, err
+		case <-time.After(pause):
+		}
+	}
 }
 
 // How often the leases are looked at for a receipt. All who wait at once share a reading.

@@ -47,6 +47,19 @@ func unpack(t testing.TB, data []byte) []string {
 	return strings.SplitAfter(strings.TrimSuffix(string(text), "\n"), "\n")
 }
 
+// means says whether the compression reads the same from both: its frame header has
+// bits that decoders pass over (RFC 8878, section 3.1.1.1.1), which is no damage.
+func means(a, b []byte) bool {
+	z, err := zstd.NewReader(nil)
+	if err != nil {
+		return false
+	}
+	defer z.Close()
+	x, errX := z.DecodeAll(a, nil)
+	y, errY := z.DecodeAll(b, nil)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
 func pack(t testing.TB, lines []string) []byte {
 	t.Helper()
 	z, err := zstd.NewWriter(nil)
@@ -80,7 +93,9 @@ func TestDamage(t *testing.T) {
 		check("cut off", data[:n])
 		bad := bytes.Clone(data)
 		bad[n] ^= 0x10
-		check("a changed byte", bad)
+		if !means(bad, data) {
+			check("a changed byte", bad)
+		}
 	}
 	lines := unpack(t, data)
 	for i := 1; i < len(lines)-1; i++ {

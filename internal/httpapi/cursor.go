@@ -42,7 +42,7 @@ func readCursor(list, text string, n int) ([]string, error) {
 		return nil, nil
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(raw) > 1000 {
+	if err != nil || len(raw) > 1000 || strings.ContainsAny(text, "\r\n") { // which the decoder passes over
 		return nil, errCursor
 	}
 	if len(raw) < 6 || !bytes.Equal(raw[:6], cursorSum(string(raw[6:]))) {

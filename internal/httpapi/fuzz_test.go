@@ -189,7 +189,7 @@ func FuzzVerifyQuestion(f *testing.F) {
 
 // A cursor that was written is read as it was, and nothing else is taken.
 func FuzzCursor(f *testing.F) {
-	for _, s := range []string{"", "x", httpapi.WriteCursor("1", "a"), httpapi.WriteCursor("1"), httpapi.WriteCursor("", ""), httpapi.WriteCursor("1", "a") + "=", "AAAA"} {
+	for _, s := range []string{"", "x", httpapi.WriteCursor("1", "a"), httpapi.WriteCursor("1"), httpapi.WriteCursor("", ""), httpapi.WriteCursor("1", "a") + "=", httpapi.WriteCursor("1", "a") + "\n", "AAAA"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -2,7 +2,6 @@ package console
 
 import (
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -29,14 +28,12 @@ var callMethods = []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPT
 
 // callsFilter is what the address says of the calls that are asked for.
 type callsFilter struct {
-	F       *form // as it was typed, with what is wrong with it
-	Secret  bool  // something that looked like a secret was left out
+	asked
 	After   string
 	KeyID   postern.KeyID
 	KeyName string
 	since   time.Time
 	until   time.Time // zero: now
-	values  url.Values
 }
 
 // callFields are the filters in the order in which the first is the narrowest.
@@ -47,53 +44,16 @@ var callFields = []struct{ name, words string }{
 
 // callsFilter reads the address. What is wrong is told beside its field, and narrows nothing.
 func (v *visit) callsFilter(keys map[postern.KeyID]*postern.ServiceKey) callsFilter {
-	f := callsFilter{F: &form{Values: url.Values{}}, values: url.Values{}, After: v.query("after")}
-	for _, name := range []string{"period", "from", "to", "key", "answer", "reason", "method", "path", "ip", "operation", "scope", "request"} {
-		text := v.query(name)
-		if hasOurs(text) {
-			f.Secret = true
-			continue
-		}
-		if len(text) > 300 {
-			text = strings.ToValidUTF8(text[:300], "")
-		}
-		if text != "" {
-			f.F.Values.Set(name, text)
-			f.values.Set(name, text)
-		}
-	}
+	f := callsFilter{asked: v.asked("period", "from", "to", "key", "answer", "reason", "method", "path", "ip", "operation", "scope", "request"), After: v.query("after")}
 	f.readTime(v)
 	f.readKey(keys)
 	f.readRest()
 	return f
 }
 
-func (f *callsFilter) drop(field, format string, args ...any) {
-	f.F.Wrong(field, format, args...)
-	f.values.Del(field)
-}
-
 // readTime finds from when to when. Times without a zone are the reader's.
 func (f *callsFilter) readTime(v *visit) {
-	at := func(name string) (t time.Time) {
-		text := f.F.Get(name)
-		if text == "" {
-			return t
-		}
-		for _, layout := range []string{"2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02"} {
-			if t, err := time.ParseInLocation(layout, text, v.zone); err == nil && t.Year() > 2000 && t.Year() < 3000 {
-				f.values.Set(name, t.UTC().Format(time.RFC3339))
-				return t
-			}
-		}
-		if t, err := time.Parse(time.RFC3339, text); err == nil && t.Year() > 2000 && t.Year() < 3000 {
-			f.F.Values.Set(name, t.In(v.zone).Format("2006-01-02T15:04"))
-			return t
-		}
-		f.drop(name, "Write the time as 2026-11-22T09:30.")
-		return time.Time{}
-	}
-	f.since, f.until = at("from"), at("to")
+	f.since, f.until = f.timeOf(v, "from"), f.timeOf(v, "to")
 	i := max(0, slices.IndexFunc(periods, func(p struct {
 		id, name string
 		long     time.Duration
@@ -179,24 +139,6 @@ func (f *callsFilter) query(account postern.AccountID) activity.Filter {
 		q.StatusClass = int(a[0] - '0')
 	}
 	return q
-}
-
-// with is an address with the filters, some of them changed; its cursor is dropped.
-func (f callsFilter) with(path string, pairs ...string) string {
-	q := url.Values{}
-	for name, values := range f.values {
-		q[name] = values
-	}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		q.Del(pairs[i])
-		if pairs[i+1] != "" {
-			q.Set(pairs[i], pairs[i+1])
-		}
-	}
-	if len(q) == 0 {
-		return path
-	}
-	return path + "?" + q.Encode()
 }
 
 // Narrow reports whether any calls of the time are left out.

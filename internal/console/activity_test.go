@@ -24,7 +24,7 @@ func activityViews(c func() Common) map[string][]view {
 	a := &postern.Activity{Seq: 7, At: t0, KeyID: "0123456789abcdef", Generation: 1, Upstream: polyglot, Operation: polyglot, Method: polyglot, Path: polyglot, Status: 403, Reason: postern.ReasonInsufficientScope,
 		Missing: []postern.Scope{polyglot}, IP: polyglot, UserAgent: polyglot, RequestID: polyglot, BytesIn: 3}
 	row := callRow{Activity: a, Link: "/activity/1-1", Name: polyglot, Answer: "403", Kind: "bad", Why: polyglot, Took: "3 ms", Client: polyglot, KeyLink: "/keys/x"}
-	f := callsFilter{F: &form{Values: url.Values{"path": {polyglot}, "key": {polyglot}}, Errors: []fieldError{{"ip", polyglot}, {"key", polyglot}}}, Secret: true, KeyName: polyglot, values: url.Values{"path": {polyglot}}}
+	f := callsFilter{asked: asked{F: &form{Values: url.Values{"path": {polyglot}, "key": {polyglot}}, Errors: []fieldError{{"ip", polyglot}, {"key", polyglot}}}, Secret: true, values: url.Values{"path": {polyglot}}}, KeyName: polyglot}
 	bars := callsChart{Chart: chart{Label: polyglot, Names: []string{"Worked", "Refused"}, Kinds: []string{"b1", "b3"}, Bars: []bar{{polyglot, []int64{3, 4}}}}, Totals: activity.Totals{Calls: 7, Refused: 4}, Worked: 3, Average: "3 ms", Beyond: true,
 		Points: []chartPoint{{t0, "22 Nov", 3, 4}}}
 	key := &postern.ServiceKey{ID: "0123456789abcdef", Name: polyglot}

@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"encoding/json"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,36 +80,23 @@ func actionWords(action string) string {
 
 // auditFilter is what the address says of the entries that are asked for.
 type auditFilter struct {
-	F      *form
-	Secret bool
-	before int64
+	asked
 	store.AuditFilter
-	values url.Values
+	before int64
 }
 
 var auditFields = []string{"person", "action", "object", "result", "from", "to"}
 
 func (v *visit) auditFilter() (auditFilter, error) {
-	f := auditFilter{F: &form{Values: url.Values{}}, values: url.Values{}}
-	for _, name := range auditFields {
-		text := v.query(name)
-		if hasOurs(text) {
-			f.Secret = true
-			continue
-		}
-		if text != "" && len(text) <= 300 {
-			f.F.Values.Set(name, text)
-			f.values.Set(name, text)
-		}
-	}
+	f := auditFilter{asked: v.asked(auditFields...)}
 	f.Actor, f.Action, f.Object, f.Result = f.F.Get("person"), f.F.Get("action"), f.F.Get("object"), f.F.Get("result")
 	if f.Result != "" && f.Result != "ok" && f.Result != "refused" {
-		f.wrong("result", "Choose done or refused.")
+		f.drop("result", "Choose done or refused.")
 		f.Result = ""
 	}
 	f.Since, f.Until = f.timeOf(v, "from"), f.timeOf(v, "to")
 	if !f.Until.IsZero() && !f.Since.Before(f.Until) {
-		f.wrong("to", "The end has to come after the start.")
+		f.drop("to", "The end has to come after the start.")
 		f.Until = time.Time{}
 	}
 	if before := v.query("before"); before != "" {
@@ -121,36 +107,6 @@ func (v *visit) auditFilter() (auditFilter, error) {
 		f.before = n
 	}
 	return f, nil
-}
-
-func (f *auditFilter) wrong(field, text string) {
-	f.F.Wrong(field, "%s", text)
-	f.values.Del(field)
-}
-
-// timeOf reads a time; without a zone it is the reader's.
-func (f *auditFilter) timeOf(v *visit, name string) time.Time {
-	text := f.F.Get(name)
-	if text == "" {
-		return time.Time{}
-	}
-	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02"} {
-		if t, err := time.ParseInLocation(layout, text, v.zone); err == nil && t.Year() > 2000 && t.Year() < 3000 {
-			f.values.Set(name, t.UTC().Format(time.RFC3339))
-			return t
-		}
-	}
-	if t, err := time.Parse(time.RFC3339, text); err == nil && t.Year() > 2000 && t.Year() < 3000 {
-		f.F.Values.Set(name, t.In(v.zone).Format("2006-01-02T15:04"))
-		return t
-	}
-	f.wrong(name, "Write the time as 2026-11-22T09:30.")
-	return time.Time{}
-}
-
-// with is an address with the filters, some of them changed.
-func (f auditFilter) with(path string, pairs ...string) string {
-	return callsFilter{values: f.values}.with(path, pairs...)
 }
 
 // Narrow reports whether entries are left out.

@@ -25,7 +25,7 @@ import (
 func auditViews(c func() Common) map[string][]view {
 	row := auditRow{AuditEntry: postern.AuditEntry{Seq: 3, At: t0, Action: polyglot, Object: polyglot, Name: polyglot, Result: "refused", Reason: polyglot, Actor: postern.Actor{MemberID: polyglot, KeyID: polyglot, IP: polyglot, UserAgent: polyglot, RequestID: polyglot},
 		Before: map[string]any{"a": 1}, After: map[string]any{"b": 1}}, Who: polyglot, Person: true, Words: polyglot, Target: polyglot, Link: "/audit/3", Same: "/audit", Refused: true}
-	f := auditFilter{F: &form{Values: url.Values{"object": {polyglot}, "person": {polyglot}}, Errors: []fieldError{{"from", polyglot}}}, Secret: true, values: url.Values{"object": {polyglot}}}
+	f := auditFilter{asked: asked{F: &form{Values: url.Values{"object": {polyglot}, "person": {polyglot}}, Errors: []fieldError{{"from", polyglot}}}, Secret: true, values: url.Values{"object": {polyglot}}}}
 	check := func(s auditor.State) view { return &auditView{Common: c(), Check: checkView{s}} }
 	return map[string][]view{
 		"audit": {&auditView{}, &auditView{Common: c(), Filter: f, People: []option{{"x", polyglot, false}}, Actions: []option{{"x", polyglot, false}}, Results: []option{{"", "Any", false}}, Rows: []auditRow{row}, Newest: "/audit", Older: "/audit", CSV: "/audit.csv", JSONL: "/audit.jsonl"},

@@ -27,6 +27,7 @@ import (
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/store/storetest"
 	"postern.dev/postern/internal/verify"
+	"postern.dev/postern/internal/verifystore"
 )
 
 // t0 is when tests begin.
@@ -115,7 +116,7 @@ func newBareWorld(t testing.TB, target string, change ...func(*Config)) *world {
 		file = target + ".activity"
 	}
 	w.activity = must(activity.Open(ctx, activity.Config{Target: file, Delay: time.Millisecond, Now: w.now}))(t)
-	w.verifier = must(verify.New(verify.Config{Store: verifyStoreOf(w.db), Pepper: pepper, Sink: w.activity, Log: log}))(t)
+	w.verifier = must(verify.New(verify.Config{Store: verifystore.Of(w.db), Pepper: pepper, Sink: w.activity, Log: log}))(t)
 	w.kr = keyring.New(keyring.Config{DB: w.db, Pepper: pepper, Now: w.now, Logger: log})
 	w.signin = must(signin.New(signin.Config{DB: w.db, Pepper: pepper, Keyring: w.kr, PublicURL: "http://localhost", Now: w.now, Log: log}))(t)
 	w.auditor = must(auditor.New(ctx, auditor.Config{DB: w.db, Pepper: pepper, Now: w.now, Log: log}))(t)

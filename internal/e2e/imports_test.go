@@ -32,6 +32,7 @@ var mayImport = []struct{ pkg, imports string }{
 	{"internal/verify", ". internal/catalog internal/slowhash"},
 	{"internal/activity", ". internal/store"},
 	{"internal/keyring", ". internal/store internal/catalog"},
+	{"internal/verifystore", ". internal/store internal/catalog internal/verify internal/keyring"},
 	{"internal/advice", ". internal/limit internal/store internal/catalog internal/activity internal/keyring"},
 	{"internal/notify", ". internal/store internal/activity internal/keyring"},
 	{"internal/rotation", ". internal/store internal/activity internal/keyring"},

@@ -24,10 +24,10 @@ import (
 	"postern.dev/postern/internal/httpapi"
 	"postern.dev/postern/internal/keyring"
 	"postern.dev/postern/internal/leaks"
-	"postern.dev/postern/internal/node"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/store/storetest"
 	"postern.dev/postern/internal/verify"
+	"postern.dev/postern/internal/verifystore"
 )
 
 const apiDoc = `
@@ -112,7 +112,7 @@ func openWith(t *testing.T, target string, clock verify.Clock, change ...func(*h
 		file = target + ".activity"
 	}
 	w.activity = must(activity.Open(ctx, activity.Config{Target: file, Delay: 5 * time.Millisecond}))(t)
-	w.verifier = must(verify.New(verify.Config{Store: node.VerifyStore(w.db, own), Pepper: pepper, Sink: w.activity, Clock: clock, Log: log}))(t)
+	w.verifier = must(verify.New(verify.Config{Store: verifystore.Of(w.db, own), Pepper: pepper, Sink: w.activity, Clock: clock, Log: log}))(t)
 	w.kr = keyring.New(keyring.Config{DB: w.db, Pepper: pepper, Builtin: []*catalog.Catalog{own}, Logger: log, Now: now,
 		Applied: func(ctx context.Context, seq int64) {
 			if err := w.verifier.CatchUp(context.WithoutCancel(ctx), seq); err != nil {

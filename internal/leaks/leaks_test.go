@@ -29,11 +29,11 @@ import (
 	"postern.dev/postern"
 	"postern.dev/postern/internal/keyring"
 	"postern.dev/postern/internal/leaks"
-	"postern.dev/postern/internal/node"
 	"postern.dev/postern/internal/outgoing"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/store/storetest"
 	"postern.dev/postern/internal/verify"
+	"postern.dev/postern/internal/verifystore"
 )
 
 // world is an account with a key, and an intake over the real thing.
@@ -60,7 +60,7 @@ func run(t *testing.T, test func(t *testing.T, w *world)) {
 		}
 		w.db, w.pepper = db, pepper
 		log := slog.New(slog.NewTextHandler(&w.log, nil))
-		v, err := verify.New(verify.Config{Store: node.VerifyStore(db), Pepper: pepper, Log: log})
+		v, err := verify.New(verify.Config{Store: verifystore.Of(db), Pepper: pepper, Log: log})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,6 +19,7 @@ import (
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/store/storetest"
 	"postern.dev/postern/internal/verify"
+	"postern.dev/postern/internal/verifystore"
 )
 
 var (
@@ -179,7 +180,7 @@ func (e *editor) start() *verify.Verifier {
 		{Operation: postern.Operation{Upstream: "api", Name: "read", Method: "GET", Path: "/deals"}, Ways: way("deals.read")},
 		{Operation: postern.Operation{Upstream: "api", Name: "write", Method: "POST", Path: "/deals"}, Ways: way("deals.write")},
 	}}
-	v, err := verify.New(verify.Config{Store: leased{node.VerifyStore(e.db, api)}, Pepper: e.pepper})
+	v, err := verify.New(verify.Config{Store: leased{verifystore.Of(e.db, api)}, Pepper: e.pepper})
 	if err != nil {
 		e.t.Fatal(err)
 	}

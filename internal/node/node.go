@@ -26,6 +26,7 @@ import (
 	"postern.dev/postern/internal/signin"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/verify"
+	"postern.dev/postern/internal/verifystore"
 )
 
 // Config is how a node shall be. Data is needed; the rest has good zero values.
@@ -192,7 +193,9 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	n.Verifier, err = verify.New(verify.Config{Store: n.verifyStore(own), Node: n.id, Clock: cfg.Clock, Pepper: n.Pepper, Brand: cfg.Brand, Shared: n.DB.Engine == store.Postgres,
+	records := verifystore.Of(n.DB, own)
+	records.Info = n.info
+	n.Verifier, err = verify.New(verify.Config{Store: records, Node: n.id, Clock: cfg.Clock, Pepper: n.Pepper, Brand: cfg.Brand, Shared: n.DB.Engine == store.Postgres,
 		Lease: cfg.Lease, Burst: cfg.Burst, Sink: n.Activity, Applied: n.applied, Proved: n.legacy.onProved, Log: cfg.Log})
 	if err != nil {
 		return err

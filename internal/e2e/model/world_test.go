@@ -12,10 +12,10 @@ import (
 	"postern.dev/postern/internal/catalog"
 	"postern.dev/postern/internal/e2e/model"
 	"postern.dev/postern/internal/keyring"
-	"postern.dev/postern/internal/node"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/store/storetest"
 	"postern.dev/postern/internal/verify"
+	"postern.dev/postern/internal/verifystore"
 )
 
 // berlin is where the second account's days begin.
@@ -167,7 +167,7 @@ func (w *world) startVerifier() {
 		usage = w.v.Usage()
 	}
 	v, err := verify.New(verify.Config{
-		Store:  &clockedStore{node.VerifyStore(w.db, w.own), w.clock},
+		Store:  &clockedStore{verifystore.Of(w.db, w.own), w.clock},
 		Pepper: w.pepper, Brand: postern.DefaultBrand, Lease: lease, Clock: w.clock, Log: slog.New(slog.DiscardHandler),
 	})
 	must(w.t, err)

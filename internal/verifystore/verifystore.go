@@ -1,4 +1,5 @@
-package console
+// Package verifystore shows the main records as verification reads them.
+package verifystore
 
 import (
 	"context"
@@ -12,44 +13,56 @@ import (
 	"postern.dev/postern/internal/verify"
 )
 
-// verifyStoreOf is the main records as verification needs them, with the catalogs
-// that are compiled in: Postern's own API among them.
-func verifyStoreOf(db *store.DB, builtin ...*catalog.Catalog) verify.Store {
-	return &verifyStore{DB: db, builtin: builtin}
-}
-
-type verifyStore struct {
+// Store is the main records as verification needs them.
+type Store struct {
 	*store.DB
+	// Info says what a node tells of itself with each lease; nil where there is nothing to say.
+	Info    func() store.NodeInfo
 	builtin []*catalog.Catalog
 }
 
-func (s *verifyStore) Accounts(ctx context.Context, yield func(*postern.Account) error) error {
+// Of gives the records of a database, with the catalogs that are compiled in:
+// Postern's own API among them.
+func Of(db *store.DB, builtin ...*catalog.Catalog) *Store {
+	return &Store{DB: db, builtin: builtin}
+}
+
+var _ verify.Store = (*Store)(nil)
+
+func (s *Store) RenewLease(ctx context.Context, node string, ttl time.Duration) (time.Time, error) {
+	if s.Info == nil {
+		return s.DB.RenewLease(ctx, node, ttl)
+	}
+	return s.DB.RenewLeaseOf(ctx, s.Info(), ttl)
+}
+
+func (s *Store) Accounts(ctx context.Context, yield func(*postern.Account) error) error {
 	return each(s.DB.Accounts(ctx))(yield)
 }
 
-func (s *verifyStore) Account(ctx context.Context, id postern.AccountID) (*postern.Account, error) {
+func (s *Store) Account(ctx context.Context, id postern.AccountID) (*postern.Account, error) {
 	return ptr(s.DB.Account(ctx, id))
 }
 
-func (s *verifyStore) Members(ctx context.Context, yield func(*postern.Member) error) error {
+func (s *Store) Members(ctx context.Context, yield func(*postern.Member) error) error {
 	return each(s.DB.Members(ctx, "", true))(yield)
 }
 
-func (s *verifyStore) Member(ctx context.Context, id postern.MemberID) (*postern.Member, error) {
+func (s *Store) Member(ctx context.Context, id postern.MemberID) (*postern.Member, error) {
 	return ptr(s.DB.Member(ctx, id))
 }
 
-func (s *verifyStore) Credentials(ctx context.Context, yield func(*postern.CredentialRow) error) error {
+func (s *Store) Credentials(ctx context.Context, yield func(*postern.CredentialRow) error) error {
 	return s.EachCredential(ctx, yield)
 }
 
-func (s *verifyStore) Credential(ctx context.Context, id postern.KeyID) (*postern.CredentialRow, error) {
+func (s *Store) Credential(ctx context.Context, id postern.KeyID) (*postern.CredentialRow, error) {
 	return ptr(s.DB.Credential(ctx, id))
 }
 
 // Upstreams gives the upstreams that have a catalog, and the compiled-in ones,
 // which are mounted nowhere: their doors name them.
-func (s *verifyStore) Upstreams(ctx context.Context) ([]verify.Upstream, error) {
+func (s *Store) Upstreams(ctx context.Context) ([]verify.Upstream, error) {
 	var out []verify.Upstream
 	for _, c := range s.builtin {
 		out = append(out, verify.Upstream{ID: c.Upstream, Catalog: builtinVersion, Unmounted: true})
@@ -68,7 +81,7 @@ func (s *verifyStore) Upstreams(ctx context.Context) ([]verify.Upstream, error) 
 const builtinVersion = 1
 
 // Catalog reads a version of an upstream's catalog.
-func (s *verifyStore) Catalog(ctx context.Context, id postern.UpstreamID, version int64) (*catalog.Catalog, error) {
+func (s *Store) Catalog(ctx context.Context, id postern.UpstreamID, version int64) (*catalog.Catalog, error) {
 	for _, c := range s.builtin {
 		if c.Upstream == id {
 			return c, nil
@@ -80,16 +93,16 @@ func (s *verifyStore) Catalog(ctx context.Context, id postern.UpstreamID, versio
 	}
 	c, err := catalog.Unmarshal([]byte(row.Body))
 	if err != nil {
-		return nil, fmt.Errorf("catalog %s version %d: %w", id, version, err)
+		return nil, fmt.Errorf("verifystore: catalog %s version %d: %w", id, version, err)
 	}
 	return c, nil
 }
 
-func (s *verifyStore) Confirm(ctx context.Context, node string, seq int64) error {
+func (s *Store) Confirm(ctx context.Context, node string, seq int64) error {
 	return s.ConfirmFeed(ctx, node, seq)
 }
 
-func (s *verifyStore) Leases(ctx context.Context) ([]verify.Lease, time.Time, error) {
+func (s *Store) Leases(ctx context.Context) ([]verify.Lease, time.Time, error) {
 	rows, now, err := s.DB.Leases(ctx)
 	out := make([]verify.Lease, len(rows))
 	for i, l := range rows {

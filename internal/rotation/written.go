@@ -2,16 +2,11 @@ package rotation
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"strings"
+	"sync"
 	"time"
 
-	"postern.dev/postern"
 	"postern.dev/postern/internal/activity"
 	"postern.dev/postern/internal/store"
 )
@@ -29,8 +24,6 @@ const (
 	underWay = time.Minute
 	// MarkKept is for how long a node counts that was killed and didn't come back.
 	MarkKept = 7 * 24 * time.Hour
-	// spoolName is the file in a data directory that names its spool.
-	spoolName = "spool-name"
 )
 
 // Reach is up to when all calls that this process let in are in the database.
@@ -49,14 +42,19 @@ type MarkConfig struct {
 }
 
 // Marker says of one node up to when its calls are written.
-type Marker struct{ cfg MarkConfig }
+type Marker struct {
+	cfg   MarkConfig
+	mu    sync.Mutex
+	spool spoolFile
+	lived store.Owner // who has the name that this directory's spool had, where that may be another
+}
 
 // NewMarker makes a Marker.
 func NewMarker(cfg MarkConfig) *Marker {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Marker{cfg}
+	return &Marker{cfg: cfg}
 }
 
 // Run says it twice a minute until ctx ends.
@@ -77,42 +75,46 @@ func (m *Marker) Run(ctx context.Context) error {
 
 // Mark says it now.
 func (m *Marker) Mark(ctx context.Context) error {
-	spool, err := m.spool()
-	if err != nil {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mark(ctx)
+}
+
+func (m *Marker) mark(ctx context.Context) error {
+	if err := m.open(); err != nil {
 		return err
 	}
 	now := m.cfg.Now()
-	return m.cfg.DB.PutWritten(ctx, store.Written{Spool: spool, Node: m.cfg.Node, Until: Reach(m.cfg.Activity, now), At: now}, now.Add(-MarkKept))
+	w := store.Written{Spool: m.spool.name, Node: m.cfg.Node, Until: Reach(m.cfg.Activity, now), At: now}
+	o, err := m.cfg.DB.PutWritten(ctx, w, m.spool.nodes, now.Add(-MarkKept))
+	if err != nil || o.Node == "" {
+		return err
+	}
+	was := m.lived
+	m.lived = o
+	if m.spool.used(o.Node) && (was.Node != o.Node || !o.Until.After(was.Until)) {
+		// The process of before may just have crashed, with its lease still running. Who lives renews it.
+		return fmt.Errorf("rotation: the lease of %s, which was here before, still runs", o.Node)
+	}
+	m.cfg.Log.WarnContext(ctx, "the data directory is a copy of one that another node uses: from now on their calls are told apart; give each node a directory of its own, made empty",
+		"data", m.cfg.Data, "node", o.Node)
+	if err := m.rename(); err != nil {
+		return err
+	}
+	w.Spool = m.spool.name
+	_, err = m.cfg.DB.PutWritten(ctx, w, nil, now.Add(-MarkKept))
+	return err
 }
 
 // Leave takes the node out, where it leaves nothing behind that isn't written.
 func (m *Marker) Leave(ctx context.Context) error {
-	if m.cfg.Activity.Stats().Buffered > 0 {
-		return m.Mark(ctx)
-	}
-	spool, err := m.spool()
-	if err != nil {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	err := m.mark(ctx)
+	if m.cfg.Activity.Stats().Buffered > 0 || m.spool.name == "" {
 		return err
 	}
-	return m.cfg.DB.DropWritten(ctx, spool)
-}
-
-// spool is the name of the data directory's spool, which is made where there is none:
-// a node has another name at each start, and the spool of the one before.
-func (m *Marker) spool() (string, error) {
-	path := filepath.Join(m.cfg.Data, spoolName)
-	text, err := os.ReadFile(path)
-	if name := strings.TrimSpace(string(text)); err == nil && name != "" {
-		return name, nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("rotation: the name of the spool: %w", err)
-	}
-	name := strings.ToLower(postern.RandomText(16))
-	if err := store.ReplaceFile(path, []byte(name+"\n")); err != nil {
-		return "", fmt.Errorf("rotation: the name of the spool: %w", err)
-	}
-	return name, nil
+	return m.cfg.DB.DropWritten(ctx, m.spool.name, m.cfg.Node)
 }
 
 // cluster is up to when calls are known, of all nodes.

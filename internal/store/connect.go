@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -93,8 +92,7 @@ func finish(pc *pgxpool.Config) {
 	set("idle_in_transaction_session_timeout", "4000")
 	set("timezone", "UTC")
 	set("application_name", "postern")
-	// Never decide from a replica: it may show commits in another order than the primary.
-	pc.ConnConfig.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	new(fence).guard(pc)
 	pc.ConnConfig.OnNotice = noteUnreplicated
 	if pc.ConnConfig.ConnectTimeout == 0 || pc.ConnConfig.ConnectTimeout == 2*time.Minute {
 		pc.ConnConfig.ConnectTimeout = 5 * time.Second // the next server of the list, or the next try, is due then

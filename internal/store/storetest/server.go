@@ -25,6 +25,27 @@ type Server struct {
 // which Env names a server, and so PostgreSQL is installed.
 func NewServer(t testing.TB) *Server {
 	t.Helper()
+	return newServer(t, func(s *Server) *exec.Cmd {
+		return s.command("initdb", "-D", s.data(), "-A", "trust", "-U", "postgres", "--no-sync")
+	})
+}
+
+// Standby makes and starts a server that follows this one, until it is promoted.
+func (s *Server) Standby() *Server {
+	s.t.Helper()
+	return newServer(s.t, func(n *Server) *exec.Cmd {
+		return n.command("pg_basebackup", "-D", n.data(), "-R", "--no-sync", "--checkpoint=fast", "-d", s.URL())
+	})
+}
+
+// Promote makes a standby take writes. Nobody tells the server that it followed.
+func (s *Server) Promote() {
+	s.t.Helper()
+	s.must(s.command("pg_ctl", "-D", s.data(), "-w", "promote"))
+}
+
+func newServer(t testing.TB, fill func(*Server) *exec.Cmd) *Server {
+	t.Helper()
 	if os.Getenv(Env) == "" {
 		t.Skipf("%s names no server; scripts/test starts one", Env)
 	}
@@ -42,7 +63,7 @@ func NewServer(t testing.TB) *Server {
 	if os.Getuid() == 0 {
 		s.must(exec.Command("chown", "postgres", s.dir))
 	}
-	s.must(s.command("initdb", "-D", s.data(), "-A", "trust", "-U", "postgres", "--no-sync"))
+	s.must(fill(s))
 	s.Start()
 	t.Cleanup(func() {
 		if err := s.command("pg_ctl", "-D", s.data(), "-m", "immediate", "stop").Run(); err != nil {

@@ -15,7 +15,6 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/catalog"
-	"postern.dev/postern/internal/node"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/store/storetest"
 	"postern.dev/postern/internal/verify"

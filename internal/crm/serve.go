@@ -126,7 +126,9 @@ func (s *Service) fault(r *http.Request, err error) *fault {
 		return newFault(http.StatusServiceUnavailable, "", "The request was canceled.")
 	case errors.Is(err, context.DeadlineExceeded):
 		return newFault(http.StatusGatewayTimeout, "", "The request took too long.")
-	case errors.Is(err, postern.CodeUnavailable), errors.Is(err, postern.CodeStorageFull):
+	case errors.Is(err, postern.CodeStorageFull):
+		return newFault(http.StatusInsufficientStorage, "", "%s", err)
+	case errors.Is(err, postern.CodeUnavailable):
 		return newFault(http.StatusServiceUnavailable, "", "%s", err)
 	}
 	// The path without its parameters: one of them may be a secret.

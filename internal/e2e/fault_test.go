@@ -37,7 +37,7 @@ func TestDiskFaults(t *testing.T) {
 			admin := p.setup(t)
 			s := start(t, p.data, p.args("serve", "--crm")...)
 			var made api.ChangedKey
-			s.as(admin).must(t, http.StatusCreated, &made, "POST", "/v1/service-keys", api.NewServiceKey{Name: "before", Scopes: []string{"crm.objects.deals.read"}})
+			s.as(admin).must(t, http.StatusCreated, &made, "POST", "/v1/service-keys", api.NewServiceKey{Name: "before", Scopes: []string{"crm.objects.deals.read", "crm.objects.deals.write"}})
 			heal := inject(t, strace, s.cmd.Process.Pid, f.inject, p.data)
 			try := func(name string) (int, string) {
 				status, out, err := s.as(admin).do("POST", "/v1/service-keys", api.NewServiceKey{Name: name})
@@ -57,7 +57,21 @@ func TestDiskFaults(t *testing.T) {
 			if allowed, reason := s.verified(t, made.Secret); !allowed {
 				t.Errorf("a decision during it: %s", reason)
 			}
+			deal := func() int {
+				status, _, err := caller{http.DefaultClient, s.Gateway, made.Secret}.do("POST", "/crm/v3/objects/deals", map[string]any{"properties": map[string]string{"dealname": "big"}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return status
+			}
+			_ = deal() // a sync that fails may fail after the first commit
+			if got := deal(); got != f.status {
+				t.Errorf("a deal during it = %d, want %d", got, f.status)
+			}
 			heal()
+			if got := deal(); f.lasts && got != f.status || !f.lasts && got != http.StatusCreated {
+				t.Errorf("a deal after it = %d", got)
+			}
 			if allowed, reason := s.verified(t, made.Secret); !allowed {
 				t.Errorf("a decision after it: %s", reason)
 			}
@@ -89,7 +103,7 @@ func TestDiskFaults(t *testing.T) {
 func inject(t *testing.T, strace string, pid int, what, dir string) (heal func()) {
 	t.Helper()
 	calls, _, _ := strings.Cut(what, ":")
-	cmd := exec.CommandContext(t.Context(), strace, "-f", "-p", fmt.Sprint(pid), "-P", dir+"/postern.db", "-P", dir+"/postern.db-wal", "-e", "trace="+calls, "-e", "inject="+what)
+	cmd := exec.CommandContext(t.Context(), strace, "-f", "-p", fmt.Sprint(pid), "-P", dir+"/postern.db", "-P", dir+"/postern.db-wal", "-P", dir+"/crm.db", "-P", dir+"/crm.db-wal", "-e", "trace="+calls, "-e", "inject="+what)
 	said, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -257,13 +257,16 @@ func (a *Auditor) signIfDue(ctx context.Context) error {
 		}
 		return a.Sign(ctx)
 	}
-	age := now.Sub(postern.Micros(last.At).Time())
-	fresh := head.Entries - last.Size
-	// Fewer entries than were signed are no business of later: they were cut off.
-	if fresh == 0 || fresh > 0 && fresh < auditlog.CheckpointEvery && age >= 0 && age < signEvery {
+	if !due(head.Entries-last.Size, now.Sub(postern.Micros(last.At).Time())) {
 		return nil
 	}
-	return a.Sign(ctx)
+	return a.sign(ctx, due)
+}
+
+// due is whether a checkpoint is to be signed, by the entries after the last one and by its age.
+func due(fresh int64, age time.Duration) bool {
+	// Fewer entries than were signed are no business of later: they were cut off.
+	return fresh != 0 && (fresh < 0 || fresh >= auditlog.CheckpointEvery || age < 0 || age >= signEvery)
 }
 
 // refusal is why nothing was signed.
@@ -277,9 +280,17 @@ func (r *refusal) Error() string { return r.why }
 // Sign signs checkpoints until all entries are covered. Where the log isn't what
 // was signed before, it raises the alarm instead.
 func (a *Auditor) Sign(ctx context.Context) error {
-	for more := true; more && ctx.Err() == nil; {
+	return a.sign(ctx, func(int64, time.Duration) bool { return true })
+}
+
+// sign is Sign where it is still due: while this process stood still, another node
+// may have signed.
+func (a *Auditor) sign(ctx context.Context, due func(fresh int64, age time.Duration) bool) error {
+	for first, more := true, true; more && ctx.Err() == nil; first = false {
 		_, err := a.db.Write(ctx, func(tx *store.Tx) (err error) {
-			more, err = a.signNext(ctx, tx)
+			more, err = a.signNext(ctx, tx, func(last *signed, entries int64) bool {
+				return !first || due(entries-last.Size, a.cfg.Now().Sub(last.At))
+			})
 			return err
 		})
 		no, refused := errors.AsType[*refusal](err)
@@ -318,7 +329,7 @@ func refuse(entry int64, format string, args ...any) error {
 }
 
 // signNext signs one checkpoint, over at most CheckpointEvery more entries.
-func (a *Auditor) signNext(ctx context.Context, tx *store.Tx) (more bool, err error) {
+func (a *Auditor) signNext(ctx context.Context, tx *store.Tx, due func(last *signed, entries int64) bool) (more bool, err error) {
 	head, err := tx.AuditHead(ctx)
 	if err != nil {
 		return false, err
@@ -330,7 +341,7 @@ func (a *Auditor) signNext(ctx context.Context, tx *store.Tx) (more bool, err er
 	if head.Entries < last.Size {
 		return false, refuse(head.Entries+1, "the log's head says %d entries, and checkpoint %d was signed over %d", head.Entries, last.Number, last.Size)
 	}
-	if head.Entries == last.Size {
+	if head.Entries == last.Size || !due(&last, head.Entries) {
 		return false, nil
 	}
 	c := auditlog.Checkpoint{Origin: a.origin, Number: last.Number + 1, Size: min(head.Entries, last.Size+auditlog.CheckpointEvery), At: a.cfg.Now(), Previous: last.hash}

@@ -299,3 +299,40 @@ func TestTheKeyChanges(t *testing.T) {
 		}
 	})
 }
+
+// A node that stood still between its look and its signing doesn't sign what
+// another one has signed meanwhile.
+func TestSignsOnceAPeriod(t *testing.T) {
+	storetest.Run(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		w.write(1)
+		w.step()
+		stood := false
+		slow, err := auditor.New(t.Context(), auditor.Config{DB: db, Pepper: storetest.Pepper(t), Now: func() time.Time { return w.now }, Leads: func() bool {
+			if !stood { // the other one leads now, and more happens
+				stood = true
+				w.step()
+				w.write(1)
+			}
+			return true
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.now = w.now.Add(time.Minute)
+		w.write(1)
+		if err := slow.Step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.sizes(); !stood || len(got) != 2 {
+			t.Errorf("checkpoints of sizes %v, want two", got)
+		}
+		w.now = w.now.Add(time.Minute)
+		if err := slow.Step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.sizes(); len(got) != 3 {
+			t.Errorf("a minute later there are checkpoints of sizes %v, want three", got)
+		}
+	})
+}

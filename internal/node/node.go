@@ -62,6 +62,7 @@ type Config struct {
 
 	CRM          bool // serve the built-in CRM data API as the upstream "crm"
 	Lease        time.Duration
+	LeadFor      time.Duration // how long a node leads that says nothing more; 0: the default
 	Burst        postern.Rate
 	DailyLimit   int64         // of new accounts
 	KeepActivity time.Duration // single calls
@@ -109,7 +110,10 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if cfg.Brand == "" {
 		cfg.Brand = postern.DefaultBrand
 	}
-	n := &Node{Config: cfg, legacy: newLegacy(), lead: newLeader()}
+	if cfg.LeadFor == 0 {
+		cfg.LeadFor = leadFor
+	}
+	n := &Node{Config: cfg, legacy: newLegacy(), lead: newLeader(cfg.Clock)}
 	defer func() {
 		if err != nil {
 			n.Close()
@@ -142,7 +146,9 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := n.join(ctx); err != nil {
 		return nil, err
 	}
-	n.lead.set(n.DB.Engine == store.SQLite) // a file has one node, which leads from the start
+	if n.DB.Engine == store.SQLite {
+		n.lead.always() // a file has one node, which leads from the start
+	}
 	if err := n.openRooms(ctx); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"time"
 
 	"postern.dev/postern/internal/activity"
 	"postern.dev/postern/internal/notify"
@@ -37,12 +38,15 @@ func (n *Node) openWatchers() {
 	n.doors.workers["tripwires"] = n.watchers.tripwires.Run
 }
 
+// markTime is how long that may take that takes a node out when it ends.
+const markTime = 2 * time.Second
+
 // leaveMark takes the node out of those whose calls are awaited, if all of its own are written.
 func (n *Node) leaveMark() error {
 	if n.watchers.written == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), leadTime)
+	ctx, cancel := context.WithTimeout(context.Background(), markTime)
 	defer cancel()
 	return n.watchers.written.Leave(ctx)
 }

@@ -77,15 +77,25 @@ var (
 	auditSoundDesc = describe1("audit_sound", "1, or 0 where the audit log is known to be broken.")
 	checkedDesc    = describe1("audit_checked_timestamp_seconds", "When the whole audit log was checked last.")
 	degradedDesc   = describe1("durability_degraded", "1 where an acknowledged change might be lost with a server; health says why.")
+	groupDesc      = describe1("store_group_size", "How many changes one commit made durable, on SQLite.")
 	buildDesc      = describe1("build_info", "The version that runs.", "version")
 )
 
 // Describe lists the figures.
 func (c *inner) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{decisionsDesc, keysDesc, bytesDesc, aliveDesc, leaseDesc, lagDesc, appliedDesc, offsetDesc,
-		tamperedDesc, alteredDesc, lostDesc, receiptsDesc, receiptDesc, leadsDesc, recordedDesc, writtenDesc, bufferedDesc, droppedDesc, spoolDesc, damagedDesc, lagTimeDesc, auditDesc, coveredDesc, auditSoundDesc, checkedDesc, degradedDesc, buildDesc} {
+		tamperedDesc, alteredDesc, lostDesc, receiptsDesc, receiptDesc, leadsDesc, recordedDesc, writtenDesc, bufferedDesc, droppedDesc, spoolDesc, damagedDesc, lagTimeDesc, auditDesc, coveredDesc, auditSoundDesc, checkedDesc, degradedDesc, groupDesc, buildDesc} {
 		ch <- d
 	}
+}
+
+// groupSizes is how many changes commits held.
+func groupSizes(n store.GroupSizes) prometheus.Metric {
+	upTo := map[float64]uint64{}
+	for i, most := range store.GroupBounds {
+		upTo[float64(most)] = n.UpTo[i]
+	}
+	return prometheus.MustNewConstHistogram(groupDesc, n.Commits, float64(n.Changes), upTo)
 }
 
 // Collect reads the figures.
@@ -117,6 +127,9 @@ func (c *inner) Collect(ch chan<- prometheus.Metric) {
 		degraded = 1
 	}
 	gauge(degradedDesc, degraded)
+	if c.s.cfg.DB.Engine == store.SQLite {
+		ch <- groupSizes(c.s.cfg.DB.GroupSizes())
+	}
 	alive := 0.0
 	if v.Alive {
 		alive = 1

@@ -47,11 +47,7 @@ func (d *DB) Close() error {
 
 // queries are the methods that a plain read and a transaction share.
 type queries struct {
-	db interface {
-		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	}
+	db     Statements
 	engine Engine
 	seals  *seals
 }
@@ -70,13 +66,27 @@ func (tx *Tx) FeedSeq() int64 { return tx.seq }
 const takePlace = "update heads set n = n + 1 where name = 'writer'"
 
 // Write runs fn in a transaction, one at a time, and gives the last feed number
-// that it took. On PostgreSQL it runs fn again where the server asks for that or
-// the connection was lost. Where it was lost while the transaction was committed,
-// it finds out which it was, made or not, before it answers.
+// that it took. On SQLite changes that wait at the same time are committed together
+// (see Pool.WriteGrouped). On PostgreSQL it runs fn again where the server asks for
+// that or the connection was lost. Where it was lost while the transaction was
+// committed, it finds out which it was, made or not, before it answers.
 func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) (seq int64, err error) {
+	return d.write(ctx, d.WriteGrouped, fn)
+}
+
+// WriteAlone is Write for a change that takes long: no other's answer waits for it.
+func (d *DB) WriteAlone(ctx context.Context, fn func(tx *Tx) error) (seq int64, err error) {
+	return d.write(ctx, func(ctx context.Context, fn func(Statements) error) error {
+		return d.Pool.Write(ctx, func(t *sql.Tx) error { return fn(t) })
+	}, fn)
+}
+
+type runner func(ctx context.Context, fn func(t Statements) error) error
+
+func (d *DB) write(ctx context.Context, run runner, fn func(tx *Tx) error) (seq int64, err error) {
 	for try := 0; ; try++ {
 		var tx *Tx
-		tx, err = d.writeOnce(ctx, fn)
+		tx, err = d.writeOnce(ctx, run, fn)
 		if tx != nil {
 			seq = tx.seq
 		}
@@ -129,12 +139,12 @@ func (d *DB) endTurn() {
 
 var errBusy = postern.Errorf(postern.CodeUnavailable, "Too many changes are being made at once: nothing was changed. Try again in a moment.")
 
-func (d *DB) writeOnce(ctx context.Context, fn func(tx *Tx) error) (tx *Tx, err error) {
+func (d *DB) writeOnce(ctx context.Context, run runner, fn func(tx *Tx) error) (tx *Tx, err error) {
 	if err := d.takeTurn(ctx); err != nil {
 		return nil, err
 	}
 	defer d.endTurn()
-	err = d.Pool.Write(ctx, func(t *sql.Tx) error {
+	err = run(ctx, func(t Statements) error {
 		tx = &Tx{queries: queries{t, d.Engine, d.seals}}
 		if d.Engine == Postgres {
 			// One writer at a time, as on SQLite: what fn reads afresh stays so until the commit.
@@ -145,6 +155,12 @@ func (d *DB) writeOnce(ctx context.Context, fn func(tx *Tx) error) (tx *Tx, err 
 		return fn(tx)
 	})
 	return tx, err
+}
+
+// small makes a small change that is no one's but the nodes': it takes no place
+// among the changes, no feed number and no audit entry.
+func (d *DB) small(ctx context.Context, fn func(q *queries) error) error {
+	return d.WriteGrouped(ctx, func(t Statements) error { return fn(&queries{t, d.Engine, d.seals}) })
 }
 
 // one reads a single row, or gives postern.CodeNotFound.

@@ -44,3 +44,20 @@ func (d *DB) Full(t testing.TB) func(bool) {
 
 // Break does what a failed sync does.
 func (d *DB) Break() { d.broken.Store(true) }
+
+// Raw is what runs the statements of a transaction.
+func (tx *Tx) Raw() Statements { return tx.db }
+
+// Waiting is how many changes wait for a group.
+func (p *Pool) Waiting() int {
+	p.groups.mu.Lock()
+	defer p.groups.mu.Unlock()
+	return len(p.groups.waiting)
+}
+
+// Unsynced spares an SQLite database its syncs, for tests in which no power is cut.
+func (p *Pool) Unsynced(t testing.TB) {
+	if _, err := p.w.ExecContext(t.Context(), "pragma synchronous = off"); err != nil {
+		t.Fatal(err)
+	}
+}

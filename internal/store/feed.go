@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"io/fs"
 	"time"
@@ -86,14 +85,12 @@ func (d *DB) ConfirmFeed(ctx context.Context, node string, seq int64) error {
 	if d.Engine == Postgres {
 		// It need not survive a crash of the database: what is forgotten makes others
 		// wait, and no more. So it costs no write to the disk.
-		return d.Pool.Write(ctx, func(t *sql.Tx) error {
-			q := queries{t, d.Engine, d.seals}
+		return d.small(ctx, func(q *queries) error {
 			return q.exec(ctx, "confirm the feed", `with fast as (select set_config('synchronous_commit', 'off', true))
 				update leases set confirmed = $2 from fast where node = $1 and confirmed < $2 and $2 <= (select n from heads where name = 'feed')`, node, seq)
 		})
 	}
-	return d.Pool.Write(ctx, func(t *sql.Tx) error {
-		q := queries{t, d.Engine, d.seals}
+	return d.small(ctx, func(q *queries) error {
 		return q.exec(ctx, "confirm the feed", "update leases set confirmed = $2 where node = $1 and confirmed < $2 and $2 <= (select n from heads where name = 'feed')", node, seq)
 	})
 }

@@ -47,8 +47,7 @@ func (d *DB) RenewLease(ctx context.Context, node string, ttl time.Duration) (no
 
 // RenewLeaseOf is RenewLease for a node that says more of itself.
 func (d *DB) RenewLeaseOf(ctx context.Context, n NodeInfo, ttl time.Duration) (now time.Time, err error) {
-	err = d.Pool.Write(ctx, func(t *sql.Tx) error {
-		q := queries{t, d.Engine, d.seals}
+	err = d.small(ctx, func(q *queries) error {
 		if now, err = q.now(ctx); err != nil {
 			return err
 		}
@@ -74,8 +73,7 @@ const leaseKept = time.Hour
 
 // DropLease ends a node's lease when it leaves in order, and its lead.
 func (d *DB) DropLease(ctx context.Context, node string) error {
-	return d.Pool.Write(ctx, func(t *sql.Tx) error {
-		q := queries{t, d.Engine, d.seals}
+	return d.small(ctx, func(q *queries) error {
 		if err := q.exec(ctx, "give up the lead", "delete from leaders where node = $1", node); err != nil {
 			return err
 		}
@@ -109,15 +107,14 @@ func (q *queries) Leases(ctx context.Context) ([]Lease, time.Time, error) {
 // clock that it leads no more, while a server may hold the lock of a connection
 // that died for as long as TCP takes to notice.
 func (d *DB) Lead(ctx context.Context, node string, ttl time.Duration) (leads bool, err error) {
-	err = d.Pool.Write(ctx, func(t *sql.Tx) error {
+	err = d.small(ctx, func(q *queries) error {
 		leads = false // of a run that was rolled back
-		q := queries{t, d.Engine, d.seals}
 		now, err := q.now(ctx)
 		if err != nil {
 			return err
 		}
 		var who string
-		err = t.QueryRowContext(ctx, `insert into leaders (work, node, until) values ('periodic', $1, $2)
+		err = q.db.QueryRowContext(ctx, `insert into leaders (work, node, until) values ('periodic', $1, $2)
 			on conflict (work) do update set node = excluded.node, until = excluded.until
 			where leaders.node = excluded.node or leaders.until < $3 returning node`, node, micros(now.Add(ttl)), micros(now)).Scan(&who)
 		if errors.Is(err, sql.ErrNoRows) {

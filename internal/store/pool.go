@@ -60,6 +60,7 @@ type Pool struct {
 	Engine     Engine
 	r, w       *sql.DB
 	conns      *pgxpool.Pool // what r and w are made of on PostgreSQL; closing those doesn't close it
+	groups     *groups       // of the changes of an SQLite file
 	broken     atomic.Bool
 	durability atomic.Pointer[Durability]
 }
@@ -138,7 +139,9 @@ func openSQLite(ctx context.Context, cfg PoolConfig) (*Pool, error) {
 	n := max(4, runtime.NumCPU())
 	r.SetMaxOpenConns(n)
 	r.SetMaxIdleConns(n)
-	return &Pool{Engine: SQLite, r: r, w: w}, nil
+	p := &Pool{Engine: SQLite, r: r, w: w}
+	p.groups = &groups{pool: p}
+	return p, nil
 }
 
 func syncDir(dir string) error {
@@ -264,7 +267,8 @@ func (p *Pool) Ping(ctx context.Context) error {
 	return p.r.QueryRowContext(ctx, "select 1").Scan(&one)
 }
 
-// Write runs fn in one transaction and commits it, or changes nothing. On
+// Write runs fn in one transaction of its own and commits it, or changes nothing;
+// see WriteGrouped for what is small. On
 // PostgreSQL it runs fn again, up to five times, where the server asks for that
 // (serialization failure, deadlock) or the connection is lost before the commit,
 // so fn must have no effect outside tx.
@@ -277,7 +281,7 @@ func (p *Pool) Write(ctx context.Context, fn func(tx *sql.Tx) error) error {
 // retry runs once a transaction, and again where the server asks for that.
 func (p *Pool) retry(ctx context.Context, once func() error) error {
 	if p.broken.Load() {
-		return postern.Errorf(postern.CodeUnavailable, "Changes are stopped after a storage error; restart the server once the disk is sound.")
+		return errStopped
 	}
 	for try := 0; ; try++ {
 		err := once()

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +23,8 @@ type dbCopy struct {
 	from, to         string
 	fromFile, toFile string
 	without          []string
+	nodes            []string // data directories of the source's nodes
+	leave            bool
 }
 
 func dbCommand() *cobra.Command {
@@ -36,7 +40,10 @@ func dbCommand() *cobra.Command {
 			"write fails. The destination must be empty. A copy that was stopped, even killed, goes\n" +
 			"on where it stood when the same command is run again; until it is finished no server\n" +
 			"starts on the destination. All keys work after the move, under the same pepper. Don't\n" +
-			"start a server on the old place again.",
+			"start a server on the old place again.\n\n" +
+			"Calls that a server which was killed, or had no database, keeps on its disk are stored\n" +
+			"in the source first. On PostgreSQL that takes the data directories of such nodes; it is\n" +
+			"refused where one isn't named.",
 		Example: "  postern db copy --from /var/lib/postern --to-file /etc/postern/database-url\n" +
 			"  postern db copy --from-file /etc/postern/database-url --to /var/lib/postern \\\n      --pepper-path /etc/postern/pepper --without activity",
 		Args: cli.Exactly(),
@@ -48,6 +55,8 @@ func dbCommand() *cobra.Command {
 	f.StringVar(&d.fromFile, "from-file", "", "file that holds the URL to copy from")
 	f.StringVar(&d.toFile, "to-file", "", "file that holds the URL to copy to")
 	f.StringSliceVar(&d.without, "without", nil, "leave out: activity, crm")
+	f.StringArrayVar(&d.nodes, "node-data", nil, "data directory of a node of the PostgreSQL source, whose waiting calls are stored first; may be repeated")
+	f.BoolVar(&d.leave, "leave-calls", false, "go on although nodes keep calls on disks that aren't named: these are lost")
 	f.StringVar(&d.file, "config", os.Getenv("POSTERN_CONFIG"), "YAML file of settings (POSTERN_CONFIG)")
 	d.cfg.flags(f, "pepper-path", "log-level", "log-format")
 	c.AddCommand(move)
@@ -97,11 +106,26 @@ func (d *dbCopy) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	release, err := hold(cmd, from, to)
+	dirs := d.nodes
+	if from.Data != "" {
+		if dirs = []string{from.Data}; len(d.nodes) > 0 {
+			return cli.Usage(errors.New("--node-data is for a source on PostgreSQL: in a data directory what waits is found"))
+		}
+	}
+	release, err := hold(cmd, from, to, d.nodes)
 	if err != nil {
 		return cli.Fail("conflict", err)
 	}
 	defer release()
+	var spooled node.Spooled
+	if !slices.Contains(d.without, "activity") {
+		if err := d.elsewhere(cmd, from, dirs); err != nil {
+			return err
+		}
+		if spooled, err = node.StoreSpools(cmd.Context(), from, dirs, d.cfg.logger()); err != nil {
+			return err
+		}
+	}
 	bar := cli.Progress(cmd, "Copying")
 	done, err := backup.Copy(cmd.Context(), backup.CopyOptions{From: from, To: to, Parts: node.Parts(), Without: d.without, Pepper: pepper, Log: d.cfg.logger(),
 		Progress: func(_ string, rows, all int64) { bar.Set(rows, all) }})
@@ -110,14 +134,34 @@ func (d *dbCopy) run(cmd *cobra.Command) error {
 		return err
 	}
 	if cli.JSON(cmd) {
-		return cli.PrintJSON(cmd, done)
+		return cli.PrintJSON(cmd, struct {
+			backup.Copied
+			Spooled node.Spooled `json:"spooled"`
+		}{done, spooled})
 	}
-	tellCopied(cmd, &done)
+	tellCopied(cmd, &done, spooled)
 	return nil
 }
 
+// elsewhere refuses a source some of whose calls wait on disks that weren't named.
+func (d *dbCopy) elsewhere(cmd *cobra.Command, from store.Place, dirs []string) error {
+	if from.Database == "" || d.leave {
+		return nil
+	}
+	list, err := node.Elsewhere(cmd.Context(), from, dirs)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	names := make([]string, len(list))
+	for i, w := range list {
+		names[i] = fmt.Sprintf("%s (at %s)", w.Node, w.At.Format(time.RFC3339))
+	}
+	return cli.Fail("conflict", fmt.Errorf("these nodes ended without saying that all their calls are stored: %s. Name their data directories with --node-data, or start each and stop it in order; --leave-calls goes on without",
+		strings.Join(names, ", ")))
+}
+
 // hold keeps others from writing to both places.
-func hold(cmd *cobra.Command, from, to store.Place) (release func(), err error) {
+func hold(cmd *cobra.Command, from, to store.Place, nodes []string) (release func(), err error) {
 	var held []func()
 	release = func() {
 		for _, fn := range held {
@@ -136,7 +180,7 @@ func hold(cmd *cobra.Command, from, to store.Place) (release func(), err error) 
 			return nil, err
 		}
 	}
-	for _, dir := range []string{from.Data, to.Data} {
+	for _, dir := range append([]string{from.Data, to.Data}, nodes...) {
 		if dir == "" {
 			continue
 		}
@@ -150,7 +194,7 @@ func hold(cmd *cobra.Command, from, to store.Place) (release func(), err error) 
 	return release, nil
 }
 
-func tellCopied(cmd *cobra.Command, d *backup.Copied) {
+func tellCopied(cmd *cobra.Command, d *backup.Copied, calls node.Spooled) {
 	out := cmd.OutOrStdout()
 	for _, t := range d.Tables {
 		if t.Rows > 0 {
@@ -158,6 +202,12 @@ func tellCopied(cmd *cobra.Command, d *backup.Copied) {
 		}
 	}
 	s := cli.ScreenOf(cmd)
+	if calls.Calls > 0 {
+		s.Text(fmt.Sprintf("Stored %s that waited on disk in the source first.", cli.Count(int(calls.Calls), "call")))
+	}
+	if calls.Damaged > 0 {
+		s.Notes(fmt.Sprintf("postern: %s of what waited can't be read, and is set aside in the spool as *.damaged.", cli.Count(int(calls.Damaged), "part")))
+	}
 	gone := ""
 	if d.Resumed {
 		gone = fmt.Sprintf(" It went on after %s that were there already.", cli.Count(int(d.Before), "row"))

@@ -193,7 +193,7 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 		return fmt.Errorf("node: the catalog of Postern's own API: %w", err)
 	}
 	n.Activity, err = activity.Open(ctx, activity.Config{Target: n.target("activity.db"), Now: cfg.Now, Logger: cfg.Log, Brand: cfg.Brand,
-		Spool: filepath.Join(cfg.Data, "activity-spool"), SpoolMax: cfg.SpoolMax, KeepCalls: cfg.KeepActivity, KeepTotals: cfg.KeepTotals,
+		Spool: filepath.Join(cfg.Data, spoolDir), SpoolMax: cfg.SpoolMax, KeepCalls: cfg.KeepActivity, KeepTotals: cfg.KeepTotals,
 		DayStart: func(a postern.AccountID, at postern.Micros) postern.Micros { return n.Verifier.DayStart(a, at) },
 		Seen:     n.seen, Leads: n.leads})
 	if err != nil {

@@ -41,7 +41,15 @@ func (n *Node) Run(ctx context.Context, ls Listeners, stop time.Duration, ready 
 		halt(nil)
 		workers.Wait()
 	}()
-	work("activity", n.Activity.Run)
+	work("activity", func(ctx context.Context) error {
+		// What waits on disk counts towards the day of its account, which verification knows.
+		select {
+		case <-n.Verifier.Ready():
+			return n.Activity.Run(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	})
 	work("verification", n.Verifier.Run)
 	for name, run := range n.doors.workers {
 		work(name, run)

@@ -34,11 +34,10 @@ func (m *Marker) open() error {
 	if m.spool.name != "" {
 		return nil
 	}
-	text, err := os.ReadFile(filepath.Join(m.cfg.Data, spoolName))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("rotation: the name of the spool: %w", err)
+	lines, err := readSpoolFile(m.cfg.Data)
+	if err != nil {
+		return err
 	}
-	lines := strings.Fields(string(text))
 	if len(lines) == 0 {
 		return m.rename()
 	}
@@ -49,6 +48,23 @@ func (m *Marker) open() error {
 		}
 	}
 	return m.write(spoolFile{lines[0], nodes})
+}
+
+func readSpoolFile(dir string) (lines []string, err error) {
+	text, err := os.ReadFile(filepath.Join(dir, spoolName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("rotation: the name of the spool: %w", err)
+	}
+	return strings.Fields(string(text)), nil
+}
+
+// SpoolOf is the name of a data directory's spool; empty where it has none.
+func SpoolOf(dir string) (string, error) {
+	lines, err := readSpoolFile(dir)
+	if len(lines) == 0 {
+		return "", err
+	}
+	return lines[0], err
 }
 
 // rename gives the spool a name that nobody has.

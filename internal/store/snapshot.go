@@ -16,6 +16,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"postern.dev/postern"
 )
 
 // Snapshot is a database of several parts as it was at one moment. It only reads,
@@ -288,6 +290,19 @@ type Reading struct{ queries }
 
 // Records asks the main records as they were at that moment.
 func (s *Snapshot) Records() *Reading { return &Reading{queries{s.main, s.Engine, nil}} }
+
+// TimeZones are those of the accounts.
+func (r *Reading) TimeZones(ctx context.Context) (map[postern.AccountID]string, error) {
+	rows, err := r.db.QueryContext(ctx, "select id, time_zone from accounts")
+	out := map[postern.AccountID]string{}
+	_, err = collect(rows, err, func(s scanner) (none struct{}, err error) {
+		var id, zone string
+		err = s.Scan(&id, &zone)
+		out[postern.AccountID(id)] = zone
+		return none, err
+	})
+	return out, err
+}
 
 // Durability asks the database what it does for a commit; see Pool.CheckDurability.
 func (s *Snapshot) Durability(ctx context.Context, standby Standby) (Durability, error) {

@@ -16,5 +16,13 @@ func (v *Verifier) DayStart(id postern.AccountID, at postern.Micros) postern.Mic
 			zone = f.zone
 		}
 	}
+	return DayStart(zone, at)
+}
+
+// DayStart is when the day began that a time is in, in a time zone; nil is UTC.
+func DayStart(zone *time.Location, at postern.Micros) postern.Micros {
+	if zone == nil {
+		zone = time.UTC
+	}
 	return dayOf(at, zone).start
 }

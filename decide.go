@@ -34,13 +34,14 @@ const (
 	ReasonBadRequest               // a request that can't be judged: path tricks, repeated headers
 	ReasonUnavailable              // can't tell now: no lease
 	ReasonBrownout                 // refused for a short while, on purpose: it is being taken out of service
+	ReasonLimitsAway               // can't tell now: limits are counted in Redis, which is away, and the operator wants calls refused then
 	reasonEnd
 )
 
 var reasonNames = [reasonEnd]string{"", "allowed", "public", "no_credential", "malformed", "wrong_kind", "unknown_key",
 	"secret_retired", "revoked", "expired", "not_yet_valid", "paused", "account_suspended", "address_not_allowed",
 	"rate_limited", "daily_limit", "unknown_operation", "method_not_allowed", "uncovered", "insufficient_scope",
-	"bad_request", "unavailable", "brownout"}
+	"bad_request", "unavailable", "brownout", "limits_away"}
 
 // String is the reason's name in the API.
 func (r Reason) String() string {
@@ -81,7 +82,7 @@ func (r Reason) Status() int {
 		return 405
 	case ReasonRateLimited, ReasonDailyLimit:
 		return 429
-	case ReasonUnavailable:
+	case ReasonUnavailable, ReasonLimitsAway:
 		return 503
 	}
 	return 403

@@ -54,6 +54,8 @@ func reasonWords(r postern.Reason) string {
 		return "Request not readable"
 	case postern.ReasonUnavailable:
 		return "Could not be checked"
+	case postern.ReasonLimitsAway:
+		return "Could not be counted"
 	case postern.ReasonBrownout:
 		return "Brownout"
 	}
@@ -292,6 +294,8 @@ func (view *callView) explain(v *visit, op *bookOp) {
 		view.Why = "The request could not be judged: its path holds parts such as \"..\", or a header stands in it twice. Tools do that only by mistake. Check the address in the tool."
 	case postern.ReasonUnavailable:
 		view.Why = "For a moment the server could not check credentials, and then it refuses. The tool can try again."
+	case postern.ReasonLimitsAway:
+		view.Why = "The key has a limit, and for a while the server could not count its calls: the Redis server that counts them was away, and whoever runs this server wants calls refused then. The tool can try again."
 	case postern.ReasonNoCredential:
 		view.Why = "The call came without a secret. Put it into the Authorization header: Bearer, a space, and the secret."
 	default:

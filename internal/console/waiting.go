@@ -228,6 +228,8 @@ func (p *waitingPart) refused(v *visit, b *scopeBook, k *postern.ServiceKey, a *
 		page("Change its rate limit")
 	case postern.ReasonDailyLimit:
 		p.Bits = []waitingBit{call, bitText(" was refused: the account has used up its calls of today. The secret itself is fine.")}
+	case postern.ReasonLimitsAway:
+		p.Bits = []waitingBit{call, bitText(" could not be counted: the server that counts calls is away. The secret itself is fine; try again.")}
 	case postern.ReasonUnknownOperation:
 		p.Bits = []waitingBit{call, bitText(" is no endpoint of the API. Check the address for a typing error. The secret itself is fine.")}
 	case postern.ReasonMethodNotAllowed:

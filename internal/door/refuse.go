@@ -58,7 +58,7 @@ func (d *Door) Fail(w http.ResponseWriter, c *Call, status int, what, title, det
 // RetryAfter is in how many seconds a refused call may come again; 0 where that can't be said.
 func (d *Door) RetryAfter(c *Call) int64 {
 	switch r := c.Decision.Reason; {
-	case r == postern.ReasonUnavailable:
+	case r.Status() == http.StatusServiceUnavailable:
 		return 2
 	case r == postern.ReasonBrownout && c.Decision.RetryAt != 0:
 	case r.Status() != http.StatusTooManyRequests:

@@ -31,6 +31,7 @@ var titles = map[postern.Reason]string{
 	postern.ReasonBadRequest:        "Bad request",
 	postern.ReasonUnavailable:       "Can't tell now",
 	postern.ReasonBrownout:          "Brownout",
+	postern.ReasonLimitsAway:        "Limits can't be counted now",
 }
 
 // details are the reasons in a sentence, where nothing more is known.
@@ -54,6 +55,7 @@ var details = map[postern.Reason]string{
 	postern.ReasonBadRequest:        "The request can't be judged.",
 	postern.ReasonBrownout:          "This old credential is being switched off. It is refused for a short while, on purpose, so that whoever still uses it finds out.",
 	postern.ReasonUnavailable:       "It can't be decided now whether this is allowed. Try again.",
+	postern.ReasonLimitsAway:        "The credential's calls can't be counted now, and without that none is allowed. Try again.",
 	postern.ReasonWrongKind:         "A credential of this kind can't do this.",
 }
 

@@ -65,7 +65,7 @@ func (h *verifyHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	status := http.StatusOK
-	if !h.door.Judge(r.Context(), &q.call) && q.call.Decision.Reason == postern.ReasonUnavailable {
+	if !h.door.Judge(r.Context(), &q.call) && q.call.Decision.Reason.Status() == http.StatusServiceUnavailable {
 		status = http.StatusServiceUnavailable
 		h.door.Refuse(w, &q.call)
 	} else {

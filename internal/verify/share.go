@@ -1,9 +1,61 @@
 package verify
 
-import "postern.dev/postern"
+import (
+	"time"
 
-// Nodes that share a store share the limits too. Of a limit in seconds each
-// enforces its part: the calls of the whole divided by the nodes that hold a lease.
+	"postern.dev/postern"
+	"postern.dev/postern/internal/limit"
+)
+
+// Ledger counts the calls of keys for all nodes together. Take must answer soon,
+// and say what holds instead where it can't tell.
+type Ledger interface {
+	Take(key [postern.KeyIDLen]byte, calls, window int64) limit.Taken
+	State() limit.State
+}
+
+// takeBurst spends one call of a key's limit in seconds: of the one that all nodes
+// count together, or of this node's share.
+func (v *Verifier) takeBurst(b burst, now postern.Micros, d *postern.Decision, f *found) postern.Reason {
+	if v.ledger != nil {
+		t := v.ledger.Take(f.cred.Key, b.calls, b.window)
+		switch t.Mode {
+		case limit.Together:
+			return b.told(&t, now, d)
+		case limit.Allow:
+			return postern.ReasonAllowed
+		case limit.Refuse:
+			d.RetryAt = now + micros(t.Retry)
+			return postern.ReasonLimitsAway
+		}
+	}
+	ok, retry := b.share(v.sharers.Load()).take(f.burst, now, &d.Limit)
+	if !ok {
+		d.RetryAt = retry
+		return postern.ReasonRateLimited
+	}
+	return postern.ReasonAllowed
+}
+
+// told notes what a limit says that is counted elsewhere.
+func (b burst) told(t *limit.Taken, now postern.Micros, d *postern.Decision) postern.Reason {
+	d.Limit.BurstLimit, d.Limit.BurstSecs = clip32(b.calls), clip32(b.window/int64(time.Second))
+	d.Limit.BurstLeft, d.Limit.BurstReset = clip32(t.Left), seconds(int64(t.Reset))
+	if !t.OK {
+		d.RetryAt = now + micros(t.Retry)
+		return postern.ReasonRateLimited
+	}
+	return postern.ReasonAllowed
+}
+
+// micros rounds up: whoever waits so long is let in.
+func micros(d time.Duration) postern.Micros {
+	return postern.Micros((d + time.Microsecond - 1) / time.Microsecond)
+}
+
+// Nodes that share a store share the limits too. Without a ledger, and while it is
+// away, each enforces its part of a limit in seconds: the calls of the whole divided
+// by the nodes that hold a lease.
 // Where calls are spread over the nodes they come to the limit together; where all
 // come to one node, it is reached early, and never passed by more than one call a
 // node. Of a day's limit each counts what all did, a few seconds late.

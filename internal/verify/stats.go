@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/limit"
 )
 
 // counts are what a Verifier counts. Decisions are counted in stripes, so that
@@ -53,6 +54,7 @@ type Stats struct {
 	AsksRefused  int64 // questions that were not put for their number
 	Receipts     Receipts
 	Decisions    map[postern.Reason]int64
+	Limits       *limit.State // nil where each node counts for itself
 }
 
 // ClockAlarm reports whether this machine's clock is too far from the store's.
@@ -81,6 +83,10 @@ func (v *Verifier) Stats() Stats {
 	s.Lag = max(0, v.feed.head.Load()-s.Applied)
 	if l != nil {
 		s.Alive, s.LeaseLeft, s.Offset = l.alive(now), l.left(now), l.offset
+	}
+	if v.ledger != nil {
+		state := v.ledger.State()
+		s.Limits = &state
 	}
 	if why := v.feed.halted.Load(); why != nil {
 		s.Halted = *why

@@ -33,7 +33,9 @@ type Config struct {
 	MaxBehind int64
 	// Burst is the limit of a key that has none of its own; zero is no limit.
 	Burst postern.Rate
-	Sink  Sink
+	// Ledger, where set, counts limits in seconds for all nodes together.
+	Ledger Ledger
+	Sink   Sink
 	// Applied, where set, is told of changes after they came into force here; none
 	// at all means that anything may have changed. It must not block. Doors end
 	// streams whose credential no longer works.
@@ -57,6 +59,7 @@ type Verifier struct {
 	poll      time.Duration
 	maxBehind int64
 	burst     burst
+	ledger    Ledger // nil where each node counts for itself
 	onApplied func([]postern.Change)
 	onProved  Proved
 
@@ -95,7 +98,7 @@ func New(c Config) (*Verifier, error) {
 	}
 	v := &Verifier{
 		store: c.Store, sink: c.Sink, clock: c.Clock, log: c.Log, brand: c.Brand, node: c.Node, shared: c.Shared,
-		ttl: c.Lease, poll: c.Poll, maxBehind: c.MaxBehind, burst: burstOf(c.Burst), onApplied: c.Applied, onProved: c.Proved,
+		ttl: c.Lease, poll: c.Poll, maxBehind: c.MaxBehind, burst: burstOf(c.Burst), ledger: c.Ledger, onApplied: c.Applied, onProved: c.Proved,
 		index: newIndex(), scopes: newScopes(), accounts: newAccounts(), members: newMembers(), hashers: newHashers(c.Pepper),
 		ready: make(chan struct{}), order: inOrder, random: mathrand.N[time.Duration],
 	}

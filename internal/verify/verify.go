@@ -143,11 +143,9 @@ func (v *Verifier) admit(req *Request, now postern.Micros, d *postern.Decision, 
 	if f.cred.RateCalls != 0 {
 		limit = burst{int64(f.cred.RateCalls), int64(f.cred.RatePer) * 1e9}
 	}
-	if limit = limit.share(v.sharers.Load()); limit.limited() {
-		ok, retry := limit.take(f.burst, now, &d.Limit)
-		if !ok {
-			d.RetryAt = retry
-			return postern.ReasonRateLimited
+	if limit.limited() {
+		if reason := v.takeBurst(limit, now, d, f); reason != postern.ReasonAllowed {
+			return reason
 		}
 	}
 	acct := v.accounts.at(f.cred.Account)

@@ -82,7 +82,7 @@ func (w *watched) becomes(mode limit.Mode) limit.State {
 func (w *watched) call() limit.Taken {
 	w.next++
 	k := keyOf(w.next)
-	return w.Take(&k, 100, ten)
+	return w.Take(k, 100, ten)
 }
 
 // What was chosen for when Redis is away holds while it stands still, is killed, or
@@ -162,7 +162,7 @@ func TestBound(t *testing.T) {
 	for i := range took {
 		all.Go(func() {
 			k, began := keyOf(i), time.Now()
-			w.Take(&k, 100, ten)
+			w.Take(k, 100, ten)
 			took[i] = time.Since(began)
 		})
 	}

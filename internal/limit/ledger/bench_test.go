@@ -25,16 +25,16 @@ func BenchmarkTake(b *testing.B) {
 		})
 	}
 	busy, spent := keyOf(1), keyOf(2)
-	run("busy key", func(int) { l.Take(&busy, 1_000_000_000, int64(10*time.Second)) })
+	run("busy key", func(int) { l.Take(busy, 1_000_000_000, int64(10*time.Second)) })
 	run("asks for each", func(i int) {
 		k := keyOf(1000 + i)
-		l.Take(&k, 100, int64(10*time.Second))
+		l.Take(k, 100, int64(10*time.Second))
 	})
-	run("limit reached", func(int) { l.Take(&spent, 1, int64(time.Hour)) })
+	run("limit reached", func(int) { l.Take(spent, 1, int64(time.Hour)) })
 	s.Kill()
 	for l.State().Why == "" {
 		k := keyOf(3)
-		l.Take(&k, 100, int64(10*time.Second))
+		l.Take(k, 100, int64(10*time.Second))
 	}
-	run("away", func(int) { l.Take(&busy, 1_000_000_000, int64(10*time.Second)) })
+	run("away", func(int) { l.Take(busy, 1_000_000_000, int64(10*time.Second)) })
 }

@@ -116,7 +116,7 @@ func (l *Ledger) whileAway() limit.Taken {
 const retryAway = 2 * time.Second
 
 // Take takes one call of a key's limit: so many calls in a window of nanoseconds.
-func (l *Ledger) Take(key *[postern.KeyIDLen]byte, calls, window int64) limit.Taken {
+func (l *Ledger) Take(key [postern.KeyIDLen]byte, calls, window int64) limit.Taken {
 	if !l.together.Load() {
 		return l.whileAway()
 	}
@@ -129,7 +129,7 @@ func (l *Ledger) Take(key *[postern.KeyIDLen]byte, calls, window int64) limit.Ta
 		t := s.within(now)
 		if s.low() && !s.asking {
 			s.asking = true
-			go l.refill(p, *key, s)
+			go l.refill(p, key, s)
 		}
 		p.mu.Unlock()
 		return t
@@ -143,7 +143,7 @@ func (l *Ledger) Take(key *[postern.KeyIDLen]byte, calls, window int64) limit.Ta
 	s.waits = append(s.waits, w)
 	if !s.asking {
 		s.asking = true
-		go l.refill(p, *key, s)
+		go l.refill(p, key, s)
 	}
 	p.mu.Unlock()
 	return l.await(p, s, w)
@@ -195,11 +195,11 @@ func (l *Ledger) refill(p *part, key [postern.KeyIDLen]byte, s *stock) {
 }
 
 // stock finds what is known of a key's limit; of another limit nothing is.
-func (p *part) stock(key *[postern.KeyIDLen]byte, calls, window int64) *stock {
-	s := p.stocks[*key]
+func (p *part) stock(key [postern.KeyIDLen]byte, calls, window int64) *stock {
+	s := p.stocks[key]
 	if s == nil {
 		s = &stock{chunk: 1}
-		p.stocks[*key] = s
+		p.stocks[key] = s
 	}
 	s.of(calls, window)
 	return s

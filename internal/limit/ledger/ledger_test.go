@@ -56,7 +56,7 @@ func TestTake(t *testing.T) {
 	l.SetClock(c.Load)
 	const window = int64(10 * time.Second)
 	for i := range int64(10) {
-		got := l.Take(&k, 10, window)
+		got := l.Take(k, 10, window)
 		if want := (limit.Taken{Mode: limit.Together, OK: true, Left: 9 - i, Reset: time.Duration(i+1) * time.Second}); got != want {
 			t.Fatalf("call %d: %+v, want %+v", i, got, want)
 		}
@@ -64,7 +64,7 @@ func TestTake(t *testing.T) {
 	beyond := limit.Taken{Mode: limit.Together, Reset: 10 * time.Second, Retry: time.Second}
 	asked := l.State().Asked
 	for range 3 {
-		if got := l.Take(&k, 10, window); got != beyond {
+		if got := l.Take(k, 10, window); got != beyond {
 			t.Fatalf("the eleventh call: %+v, want %+v", got, beyond)
 		}
 	}
@@ -72,22 +72,22 @@ func TestTake(t *testing.T) {
 		t.Errorf("%d questions for three calls that have to be refused, want 1", n)
 	}
 	c.add(time.Second - 1)
-	if l.Take(&k, 10, window).OK {
+	if l.Take(k, 10, window).OK {
 		t.Error("a call before its time is allowed")
 	}
 	c.add(1)
-	if !l.Take(&k, 10, window).OK {
+	if !l.Take(k, 10, window).OK {
 		t.Error("a call at the time named is refused")
 	}
 	// The clock of Redis is set back a day: nobody is locked out for a day.
 	c.add(-24 * time.Hour)
 	l2 := open(t, l.URL())
 	l2.SetClock(c.Load)
-	if got := l2.Take(&k, 10, window); got.OK || got.Retry > time.Second {
+	if got := l2.Take(k, 10, window); got.OK || got.Retry > time.Second {
 		t.Errorf("after the clock went back: %+v", got)
 	}
 	c.add(time.Second)
-	if !l2.Take(&k, 10, window).OK {
+	if !l2.Take(k, 10, window).OK {
 		t.Error("after the clock went back, a call at the time named is refused")
 	}
 }
@@ -97,7 +97,7 @@ func TestChangedLimit(t *testing.T) {
 	l, c, k := open(t, redistest.Start(t).URL()), newClock(), keyOf(1)
 	l.SetClock(c.Load)
 	taken := func(calls int64) (n int64) {
-		for l.Take(&k, calls, int64(10*time.Second)).OK {
+		for l.Take(k, calls, int64(10*time.Second)).OK {
 			n++
 		}
 		l.Settle()
@@ -114,7 +114,7 @@ func TestChangedLimit(t *testing.T) {
 		t.Errorf("%d of 10 calls after half of the window, want 5", n)
 	}
 	other := keyOf(2)
-	if !l.Take(&other, 10, int64(10*time.Second)).OK {
+	if !l.Take(other, 10, int64(10*time.Second)).OK {
 		t.Error("one key's limit is another's")
 	}
 	c.add(time.Minute)
@@ -147,7 +147,7 @@ func TestNodesTogether(t *testing.T) {
 			node := nodes[rapid.IntRange(0, n-1).Draw(t, "node")]
 			for range rapid.IntRange(1, 40).Draw(t, "at once") {
 				tried++
-				if node.Take(&k, calls, int64(window)).OK {
+				if node.Take(k, calls, int64(window)).OK {
 					at = append(at, now.Load())
 				}
 			}
@@ -191,7 +191,7 @@ func TestNothingIsLost(t *testing.T) {
 		for i := range tt.calls * 9 / 2 {
 			c.add(tt.window * 10 / 9 / time.Duration(tt.calls))
 			l := nodes[i*i%tt.nodes]
-			if !l.Take(&k, tt.calls, int64(tt.window)).OK {
+			if !l.Take(k, tt.calls, int64(tt.window)).OK {
 				refused++
 			}
 			l.Settle()
@@ -219,7 +219,7 @@ func TestAtOnce(t *testing.T) {
 		all.Go(func() {
 			l := []*ledger.Ledger{a, b}[i%2]
 			for range 50 {
-				if l.Take(&k, 1000, int64(10*time.Second)).OK {
+				if l.Take(k, 1000, int64(10*time.Second)).OK {
 					ok.Add(1)
 				}
 			}

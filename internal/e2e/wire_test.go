@@ -10,8 +10,8 @@ import (
 // wire is a TCP proxy that a test can cut: what is on it then waits, as on a
 // network that drops everything, and nobody is told.
 type wire struct {
-	to string
-	l  net.Listener
+	dial func() (net.Conn, error)
+	l    net.Listener
 
 	mu    sync.Mutex
 	whole *sync.Cond
@@ -23,11 +23,17 @@ type wire struct {
 
 func newWire(t *testing.T, to string) *wire {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return newWireAt(t, "127.0.0.1:0", func() (net.Conn, error) { return net.Dial("tcp", to) })
+}
+
+// newWireAt is a wire that begins at an address and goes on wherever dial leads.
+func newWireAt(t *testing.T, address string, dial func() (net.Conn, error)) *wire {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{to: to, l: l, conns: map[net.Conn]bool{}}
+	w := &wire{dial: dial, l: l, conns: map[net.Conn]bool{}}
 	w.whole = sync.NewCond(&w.mu)
 	go w.accept()
 	t.Cleanup(w.close)
@@ -52,7 +58,7 @@ func (w *wire) accept() {
 		if err != nil {
 			return
 		}
-		out, err := net.Dial("tcp", w.to)
+		out, err := w.dial()
 		if err != nil {
 			in.Close()
 			continue

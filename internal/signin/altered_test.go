@@ -9,6 +9,7 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/signin"
+	"postern.dev/postern/internal/store"
 )
 
 func (w *world) raw(query string, args ...any) {
@@ -96,6 +97,30 @@ func TestALinkOfAnother(t *testing.T) {
 		w.raw("update single_use set used_at = 0 where purpose = 'signin'")
 		_, err = w.UseLink(w.t.Context(), link.Reveal(), w.from)
 		wantCode(w.t, "used before", err, postern.CodeUnauthenticated)
+	})
+}
+
+// Whoever uses a link is looked at in the transaction that uses it up: on SQLite, what
+// came right before it in the same commit can be seen nowhere else.
+func TestALinkOfOneWhoIsBeingRemoved(t *testing.T) {
+	each(t, func(w *world) {
+		ada := w.admin.MemberID
+		link, _, err := w.Link(w.t.Context(), w.from, ada)
+		ok(w.t, "Link", err)
+		_, err = w.db.Write(w.t.Context(), func(tx *store.Tx) error {
+			m, err := tx.Member(w.t.Context(), ada)
+			if err != nil {
+				return err
+			}
+			ok(w.t, "before", w.FindLink(w.t.Context(), tx, link.Reveal()))
+			m.RemovedAt = w.now
+			if err := tx.UpdateMember(w.t.Context(), &m); err != nil {
+				return err
+			}
+			wantCode(w.t, "after", w.FindLink(w.t.Context(), tx, link.Reveal()), postern.CodeUnauthenticated)
+			return nil
+		})
+		ok(w.t, "remove", err)
 	})
 }
 

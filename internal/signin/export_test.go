@@ -1,6 +1,9 @@
 package signin
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // AnswerAfter sets when refusals are answered: tests make hundreds.
 func (s *Service) AnswerAfter(d time.Duration) { s.answerAfter = d }
@@ -13,3 +16,9 @@ var (
 	Wait           = wait
 	CommonPassword = isCommon
 )
+
+// FindLink looks for a link as a transaction that uses it up does.
+func (s *Service) FindLink(ctx context.Context, q linkReader, link string) error {
+	_, _, _, err := s.findLink(ctx, q, link)
+	return err
+}

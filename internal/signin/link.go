@@ -55,6 +55,7 @@ func (s *Service) LinkFor(ctx context.Context, link string) (postern.Member, pos
 }
 
 type linkReader interface {
+	memberReader
 	SingleUse(context.Context, postern.KeyID) (store.SingleUse, error)
 }
 
@@ -71,7 +72,7 @@ func (s *Service) findLink(ctx context.Context, q linkReader, link string) (u st
 	if err != nil || !ok || !same || u.Purpose != purposeLink || u.Altered || !u.UsedAt.IsZero() || !s.now().Before(u.ExpiresAt) {
 		return u, m, a, errLink
 	}
-	if m, a, err = s.live(ctx, u.MemberID); err != nil {
+	if m, a, err = live(ctx, q, u.MemberID); err != nil {
 		return u, m, a, errLink
 	}
 	return u, m, a, nil

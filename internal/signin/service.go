@@ -148,12 +148,22 @@ func before(facts map[string]any) func(*postern.AuditEntry) {
 	return func(e *postern.AuditEntry) { e.Before = facts }
 }
 
+// memberReader reads members: the database, or a transaction, which knows more.
+type memberReader interface {
+	Member(context.Context, postern.MemberID) (postern.Member, error)
+	Account(context.Context, postern.AccountID) (postern.Account, error)
+}
+
 // live reads a member who can sign in: not removed, as they were sealed, in an account that isn't suspended.
 func (s *Service) live(ctx context.Context, id postern.MemberID) (m postern.Member, a postern.Account, err error) {
-	if m, err = s.db.Member(ctx, id); err != nil {
+	return live(ctx, s.db, id)
+}
+
+func live(ctx context.Context, q memberReader, id postern.MemberID) (m postern.Member, a postern.Account, err error) {
+	if m, err = q.Member(ctx, id); err != nil {
 		return m, a, err
 	}
-	if a, err = s.db.Account(ctx, m.AccountID); err != nil {
+	if a, err = q.Account(ctx, m.AccountID); err != nil {
 		return m, a, err
 	}
 	if !m.RemovedAt.IsZero() || m.Altered {

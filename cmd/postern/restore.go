@@ -126,6 +126,12 @@ func (r *restoreRun) tell(cmd *cobra.Command, d *backup.Restored) {
 	for _, u := range p.Catalogs {
 		s.Text(fmt.Sprintf("The catalog of %s was loaded anew after the backup. Load it again before you let calls in.", cli.Clean(string(u))))
 	}
+	for _, u := range p.Upstreams {
+		s.Text(fmt.Sprintf("The API %s was removed after the backup, and so here, or its settings were changed. Look at it before you let calls in.", cli.Clean(string(u))))
+	}
+	for _, a := range p.Policies {
+		s.Text(fmt.Sprintf("The security policy of the account %s was changed after the backup. Set it again.", cli.Clean(string(a))))
+	}
 	if d.Manifest.Brand != r.cfg.Brand {
 		s.Notes(fmt.Sprintf("postern: The server's brand was %s: start it with that, or no secret is recognised.", cli.Clean(d.Manifest.Brand)))
 	}

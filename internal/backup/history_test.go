@@ -14,7 +14,10 @@ import (
 	"postern.dev/postern/internal/store"
 )
 
-var histories = flag.Int("histories", 6, "random histories that are backed up and restored, on each engine")
+var (
+	histories   = flag.Int("histories", 6, "random histories that are backed up and restored, on each engine; 200 is the long form")
+	historySeed = flag.Uint64("historyseed", 1, "their seed; 0 is another each time")
+)
 
 // chaos makes random changes.
 type chaos struct {
@@ -23,6 +26,7 @@ type chaos struct {
 	n    int
 	keys []postern.KeyID
 	own  []postern.KeyID // personal
+	people
 }
 
 func (c *chaos) one(n int) bool { return c.r.IntN(n) == 0 }
@@ -45,6 +49,10 @@ func (c *chaos) networks() []netip.Prefix {
 func (c *chaos) step() {
 	ctx, by := c.t.Context(), c.super
 	c.passed.Add(int64(c.r.IntN(120)) * int64(time.Second))
+	if c.one(3) {
+		c.stepPeople()
+		return
+	}
 	if len(c.keys) < 3 || c.one(5) {
 		c.n++
 		id, _ := c.key(fmt.Sprintf("key-%d", c.n), c.scopes()...)
@@ -95,18 +103,23 @@ func (c *chaos) step() {
 
 // Random histories, a backup at a random moment, more changes, a restore with the
 // journal: no credential works that didn't work in the end, or for more, or longer,
-// or from elsewhere; and each that worked at the backup and in the end works.
+// or from elsewhere; and each that worked at the backup and in the end works. Members
+// may do no more than they might then and last, nobody is signed in, an API that was
+// removed is gone, and the restore names each policy and API that was changed.
 func TestHistories(t *testing.T) {
 	engines(t, func(t *testing.T, at store.Place) {
-		seed := uint64(time.Now().UnixNano())
+		seed := *historySeed
+		if seed == 0 {
+			seed = rand.Uint64()
+		}
 		c := &chaos{world: newWorld(t, at), r: rand.New(rand.NewPCG(seed, 0))}
-		first, firstStates := c.backup(), c.states(c.db, c.now())
-		var checked, dead int
+		first, firstStates := c.backup(), c.snapshot()
+		var checked, dead, members, less int
 		for i := range *histories {
 			for range 3 + c.r.IntN(12) {
 				c.step()
 			}
-			data, then := c.backup(), c.states(c.db, c.now())
+			data, then := c.backup(), c.snapshot()
 			for range c.r.IntN(15) {
 				c.step()
 			}
@@ -115,8 +128,8 @@ func TestHistories(t *testing.T) {
 			if i == *histories-1 {
 				data, then = first, firstStates
 			}
-			n, d := c.back(t, data, then, toPostgres)
-			checked, dead = checked+n, dead+d
+			n := c.back(t, data, then, toPostgres)
+			checked, dead, members, less = checked+n[0], dead+n[1], members+n[2], less+n[3]
 			if i == 0 {
 				first, firstStates = data, then
 			}
@@ -124,16 +137,25 @@ func TestHistories(t *testing.T) {
 				t.Fatalf("seed %d, history %d", seed, i)
 			}
 		}
-		t.Logf("%d histories: %d secrets checked, %d of them dead; 0 came back", *histories, checked, dead)
+		t.Logf("%d histories: %d secrets checked, %d of them dead, and %d members, %d of them removed since; 0 came back", *histories, checked, dead, members, less)
 		if dead == 0 || checked == dead {
 			t.Errorf("of %d secrets %d were dead: the test sees nothing", checked, dead)
 		}
 	})
 }
 
-// back restores a backup, and compares every secret.
-func (c *chaos) back(t *testing.T, data []byte, then map[secretName]use, toPostgres bool) (checked, dead int) {
-	finally := c.states(c.db, c.now())
+// snap is how everything goes at one time.
+type snap struct {
+	secrets map[secretName]use
+	people  peopleState
+}
+
+func (c *chaos) snapshot() snap { return snap{c.states(c.db, c.now()), c.peopleOf(c.db)} }
+
+// back restores a backup, and compares every secret and every member. It returns how
+// many secrets there were, how many of them dead, how many members, how many removed.
+func (c *chaos) back(t *testing.T, data []byte, then snap, toPostgres bool) (n [4]int) {
+	finally := c.snapshot()
 	to := empty(t, toPostgres)
 	done, err := restore(t, data, func(o *backup.RestoreOptions) {
 		o.To, o.Journals, o.Now = to, []string{c.journal}, c.now
@@ -147,14 +169,15 @@ func (c *chaos) back(t *testing.T, data []byte, then map[secretName]use, toPostg
 	db := c.restored(to)
 	soundWith(t, db, "backup.restore")
 	after := c.states(db, c.now())
-	for key, was := range then {
-		checked++
-		if !finally[key].works {
-			dead++
+	for key, was := range then.secrets {
+		n[0]++
+		if !finally.secrets[key].works {
+			n[1]++
 		}
-		c.compare(key, was, finally[key], after[key])
+		c.compare(key, was, finally.secrets[key], after[key])
 	}
-	return checked, dead
+	n[2], n[3] = c.comparePeople(then.people, finally.people, c.peopleOf(db), &done.Replayed)
+	return n
 }
 
 type secretName struct {

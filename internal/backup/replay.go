@@ -27,6 +27,10 @@ type Replayed struct {
 	WaysIn    int                  `json:"waysIn"` // members who lost a way in
 	NoSecret  []postern.KeyID      `json:"noSecret,omitempty"`
 	Catalogs  []postern.UpstreamID `json:"catalogs,omitempty"` // that were loaded after the backup: load them again
+	// Upstreams were removed after the backup, and so again, or had their settings
+	// changed; Policies of accounts were changed. What they were last isn't known.
+	Upstreams []postern.UpstreamID `json:"upstreams,omitempty"`
+	Policies  []postern.AccountID  `json:"policies,omitempty"`
 }
 
 // why is what entries and keys say.
@@ -39,10 +43,18 @@ type replayer struct {
 	pepper *postern.Pepper
 	now    time.Time
 	done   Replayed
+	roles  map[postern.RoleID]*journal.Role   // as they were last
+	shared map[[2]postern.RoleID]postern.Role // what two have in common
 }
 
 func (r *replayer) play(lines []journal.Line) error {
 	r.done.Lines = len(lines)
+	r.roles, r.shared = map[postern.RoleID]*journal.Role{}, map[[2]postern.RoleID]postern.Role{}
+	for i := range lines {
+		if lines[i].Role != nil {
+			r.roles[postern.RoleID(lines[i].ID)] = lines[i].Role
+		}
+	}
 	// Roles come first: how far a member goes is measured by them.
 	for _, pass := range []func(l *journal.Line) bool{
 		func(l *journal.Line) bool { return l.What == journal.RoleLine },

@@ -14,6 +14,13 @@ func (r *replayer) account(id postern.AccountID, l *journal.Account) error {
 	if err != nil {
 		return err
 	}
+	p, err := r.Policy(r.ctx, id)
+	if err != nil {
+		return err
+	}
+	if p.Revision != l.Policy {
+		r.done.Policies = append(r.done.Policies, id)
+	}
 	if l.Suspended == 0 || !a.SuspendedAt.IsZero() || a.Altered {
 		r.done.Unchanged++
 		return nil
@@ -80,25 +87,61 @@ func (r *replayer) member(id postern.MemberID, l *journal.Member) error {
 func (r *replayer) demote(m *postern.Member, l *journal.Member) error {
 	held := m.Holds()
 	if l.Role != m.Role.ID {
-		now, err := r.Role(r.ctx, m.AccountID, l.Role)
-		if err != nil && !errors.Is(err, postern.CodeNotFound) {
+		now, err := r.lastRole(m.AccountID, l)
+		if err != nil {
 			return err
 		}
-		switch {
-		case err == nil && lesser(&now, &m.Role):
-			m.Role = now
-		case err == nil && lesser(&m.Role, &now): // they were given more after the backup
-		default:
-			// Neither is a part of the other, or the role is newer than the backup.
-			m.Role, _ = postern.BuiltinRole(postern.RoleViewer)
+		if m.Role, err = r.common(m.AccountID, &m.Role, &now); err != nil {
+			return err
 		}
 	}
-	if l.Own {
-		if own := both(held, l.Scopes); !l.Scopes.CoversGrants(held) {
-			m.Scopes = own
-		}
+	switch {
+	case l.Own && !l.Scopes.CoversGrants(held):
+		m.Scopes = both(held, l.Scopes)
+	case !l.Own && m.Scopes != nil:
+		// They went back to what their role grants, which may be less than they had of their own.
+		m.Scopes = both(m.Scopes, m.Role.Grants)
 	}
 	return nil
+}
+
+// lastRole is the role that a member had last, as it was last, also where it is newer than the backup.
+func (r *replayer) lastRole(a postern.AccountID, l *journal.Member) (postern.Role, error) {
+	now, err := r.Role(r.ctx, a, l.Role)
+	if !errors.Is(err, postern.CodeNotFound) {
+		return now, err
+	}
+	now = postern.Role{ID: l.Role, Permissions: l.Permissions, Grants: l.Grants}
+	if last := r.roles[l.Role]; last != nil {
+		now.Permissions, now.Grants = last.Permissions, last.Grants
+	}
+	return now, nil
+}
+
+// common is a role that may do what two may both: one of them, or a new one.
+func (r *replayer) common(a postern.AccountID, then, now *postern.Role) (postern.Role, error) {
+	switch {
+	case lesser(then, now):
+		return *then, nil
+	case lesser(now, then):
+		if _, err := r.Role(r.ctx, a, now.ID); !errors.Is(err, postern.CodeNotFound) {
+			return *now, err
+		}
+	}
+	pair := [2]postern.RoleID{then.ID, now.ID}
+	if role, ok := r.shared[pair]; ok {
+		return role, nil
+	}
+	id := postern.NewID("rol")
+	role := postern.Role{ID: postern.RoleID(id), AccountID: a, Name: "Restored " + id[len(id)-6:],
+		Words:       "What is left to members whose role was changed after the backup. Give them another.",
+		Permissions: slices.DeleteFunc(slices.Clone(then.Permissions), func(p postern.Permission) bool { return !slices.Contains(now.Permissions, p) }),
+		Grants:      both(then.Grants, now.Grants)}
+	if err := errors.Join(r.InsertRole(r.ctx, &role, r.now), r.note(role.AccountID, "backup.replay.role", id, map[string]any{"permissions": role.Permissions, "grants": role.Grants})); err != nil {
+		return role, err
+	}
+	r.shared[pair] = role
+	return role, nil
 }
 
 // lesser reports whether a role may do nothing that another may not.
@@ -160,14 +203,19 @@ func (r *replayer) dropWays(id postern.MemberID, account postern.AccountID, have
 }
 
 func (r *replayer) catalog(id postern.UpstreamID, l *journal.Catalog) error {
-	ups, err := r.Upstreams(r.ctx)
+	u, err := r.Upstream(r.ctx, id)
 	if err != nil {
 		return err
 	}
-	for _, u := range ups {
-		if u.ID == id && (l.Gone || u.CatalogVersion != l.Version) {
-			r.done.Catalogs = append(r.done.Catalogs, id)
-		}
+	if l.Gone {
+		r.done.Upstreams = append(r.done.Upstreams, id)
+		return errors.Join(r.DeleteUpstream(r.ctx, id), r.note("", "backup.replay.upstream", string(id), nil))
+	}
+	if u.CatalogVersion != l.Version {
+		r.done.Catalogs = append(r.done.Catalogs, id)
+	}
+	if l.Settings != "" && journal.SettingsOf(&u) != l.Settings {
+		r.done.Upstreams = append(r.done.Upstreams, id)
 	}
 	return nil
 }

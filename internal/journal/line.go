@@ -87,9 +87,10 @@ type Credential struct {
 	Windows  []postern.Window `json:"windows,omitempty"`
 }
 
-// Account is whether an account may do anything.
+// Account is whether an account may do anything, and how often its security policy had been changed.
 type Account struct {
 	Suspended int64 `json:"suspended,omitempty"`
+	Policy    int64 `json:"policy,omitempty"`
 }
 
 // Member is how far a member goes.
@@ -98,6 +99,9 @@ type Member struct {
 	Role    postern.RoleID `json:"role,omitempty"`
 	Own     bool           `json:"own,omitempty"` // Scopes hold instead of the role's
 	Scopes  postern.Grants `json:"scopes,omitempty"`
+	// Permissions and Grants are the role's, which may be newer than a backup.
+	Permissions []postern.Permission `json:"permissions,omitempty"`
+	Grants      postern.Grants       `json:"grants,omitempty"`
 }
 
 // Role is how far a role goes.
@@ -108,10 +112,17 @@ type Role struct {
 	Grants      postern.Grants       `json:"grants,omitempty"`
 }
 
-// Catalog is which catalog of an upstream was in force.
+// Catalog is which catalog of an upstream was in force, and a digest of its settings.
 type Catalog struct {
-	Gone    bool  `json:"gone,omitempty"`
-	Version int64 `json:"version,omitempty"`
+	Gone     bool   `json:"gone,omitempty"`
+	Version  int64  `json:"version,omitempty"`
+	Settings string `json:"settings,omitempty"`
+}
+
+// SettingsOf is the digest of what says where an upstream's calls go.
+func SettingsOf(u *postern.Upstream) string {
+	h := sha256.Sum256([]byte(asText([]any{u.URL, u.Host, u.Prefix, u.Options})))
+	return base64.RawStdEncoding.EncodeToString(h[:16])
 }
 
 // Ways are a member's ways in: those that are not named here any more were ended.

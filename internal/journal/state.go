@@ -32,6 +32,11 @@ func (f *Follower) lineOf(ctx context.Context, c *postern.Change) (*Line, error)
 		if err != nil || a.Altered {
 			l.Account.Suspended = l.At
 		}
+		p, err := f.cfg.DB.Policy(ctx, postern.AccountID(c.ID))
+		if err != nil {
+			return nil, err
+		}
+		l.Account.Policy = p.Revision
 	case postern.ChangeMember:
 		l.What = MemberLine
 		l.Member, err = f.member(ctx, c)
@@ -46,7 +51,7 @@ func (f *Follower) lineOf(ctx context.Context, c *postern.Change) (*Line, error)
 		}
 		for _, u := range ups {
 			if string(u.ID) == c.ID {
-				l.Catalog = &Catalog{Version: u.CatalogVersion}
+				l.Catalog = &Catalog{Version: u.CatalogVersion, Settings: SettingsOf(&u)}
 			}
 		}
 	default:
@@ -87,7 +92,7 @@ func (f *Follower) member(ctx context.Context, c *postern.Change) (*Member, erro
 	if err != nil {
 		return nil, err
 	}
-	out := &Member{Removed: int64(postern.ToMicros(m.RemovedAt)), Role: m.Role.ID, Own: m.Scopes != nil, Scopes: m.Scopes}
+	out := &Member{Removed: int64(postern.ToMicros(m.RemovedAt)), Role: m.Role.ID, Own: m.Scopes != nil, Scopes: m.Scopes, Permissions: m.Role.Permissions, Grants: m.Role.Grants}
 	if m.Altered && out.Removed == 0 {
 		out.Removed = int64(postern.ToMicros(c.At))
 	}

@@ -51,6 +51,10 @@ func (kr *Keyring) SetPolicy(ctx context.Context, by postern.Actor, p postern.Po
 		if err := c.PutPolicy(c.ctx, &out); err != nil {
 			return err
 		}
+		// Decisions don't go by it; who keeps what was taken away does.
+		if err := c.feed(postern.ChangeAccount, by.AccountID, string(by.AccountID)); err != nil {
+			return err
+		}
 		how := changedFacts(policyFacts(&was), policyFacts(&out))
 		if was.Altered {
 			how = diff(map[string]any{"altered": true}, policyFacts(&out))

@@ -31,7 +31,7 @@ type DB struct {
 // someone a power are sealed under the pepper; without one (nil) all of them count
 // as altered, and none can be written.
 func OpenDB(ctx context.Context, target string, pepper *postern.Pepper, log *slog.Logger) (*DB, error) {
-	p, err := Open(ctx, PoolConfig{Target: target, Migrations: migrationFS(), Table: "schema_migrations", Logger: log})
+	p, err := Open(ctx, PoolConfig{Target: target, Migrations: migrationFS(), Table: "schema_migrations", Nodes: true, Logger: log})
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"testing"
 
 	"postern.dev/postern"
@@ -58,6 +60,25 @@ func (p *Pool) Waiting() int {
 // Unsynced spares an SQLite database its syncs, for tests in which no power is cut.
 func (p *Pool) Unsynced(t testing.TB) {
 	if _, err := p.w.ExecContext(t.Context(), "pragma synchronous = off"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// SealOfTomorrow seals a member's row as a version would in which its seal covers a column more.
+func (q *queries) SealOfTomorrow(ctx context.Context, t testing.TB, id postern.MemberID) {
+	table := *membersTable
+	values := make([]any, len(table.columns))
+	targets := make([]any, len(values))
+	for i := range values {
+		targets[i] = &values[i]
+	}
+	row := q.db.QueryRowContext(ctx, "select "+strings.Join(table.columns, ", ")+" from members where id = $1", string(id))
+	if err := row.Scan(targets...); err != nil {
+		t.Fatal(err)
+	}
+	table.columns = append(slices.Clone(table.columns), "colour")
+	all := q.seals.seal(&table, append(values, "grey"))
+	if _, err := q.db.ExecContext(ctx, "update members set mac = $2, mac_pepper = $3 where id = $1", string(id), all[len(all)-2], all[len(all)-1]); err != nil {
 		t.Fatal(err)
 	}
 }

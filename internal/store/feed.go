@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"time"
@@ -103,4 +105,17 @@ func (q *queries) FeedSeqOf(ctx context.Context, kind postern.ChangeKind, id str
 		return 0, fmt.Errorf("store: find a change: %w", err)
 	}
 	return n, nil
+}
+
+// UnknownChange is a kind of change in the feed that this version doesn't know; empty where there is none.
+func (q *queries) UnknownChange(ctx context.Context) (kind postern.ChangeKind, err error) {
+	err = q.db.QueryRowContext(ctx, "select kind from feed where kind not in ($1, $2, $3, $4, $5) limit 1", string(postern.ChangeCredential),
+		string(postern.ChangeAccount), string(postern.ChangeMember), string(postern.ChangeRole), string(postern.ChangeCatalog)).Scan(&kind)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("store: look for changes of other kinds: %w", err)
+	}
+	return kind, nil
 }

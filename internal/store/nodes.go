@@ -47,7 +47,7 @@ func (d *DB) RenewLease(ctx context.Context, node string, ttl time.Duration) (no
 
 // RenewLeaseOf is RenewLease for a node that says more of itself.
 func (d *DB) RenewLeaseOf(ctx context.Context, n NodeInfo, ttl time.Duration) (now time.Time, err error) {
-	err = d.small(ctx, func(q *queries) error {
+	err = d.renewing(ctx, n.Node, func(q *queries) error {
 		if now, err = q.now(ctx); err != nil {
 			return err
 		}

@@ -51,7 +51,9 @@ type PoolConfig struct {
 	Table      string
 	// Relaxed gives up durability at power loss (SQLite's synchronous=NORMAL). For activity only, never for records.
 	Relaxed bool
-	Logger  *slog.Logger
+	// Nodes says that the leases of nodes are kept here: see noNodeBehind.
+	Nodes  bool
+	Logger *slog.Logger
 }
 
 // Pool is an opened database: reads go to any connection, writes through one
@@ -60,14 +62,15 @@ type Pool struct {
 	Engine     Engine
 	r, w       *sql.DB
 	conns      *pgxpool.Pool // what r and w are made of on PostgreSQL; closing those doesn't close it
+	schema     int64         // the newest that this binary knows
 	groups     *groups       // of the changes of an SQLite file
 	broken     atomic.Bool
 	durability atomic.Pointer[Durability]
 }
 
 // Open opens a database, makes it where it isn't there (SQLite), and applies the
-// migrations that it lacks. A schema newer than this binary is refused before
-// anything is touched.
+// migrations that it lacks. A schema newer than this binary is left as it is; where
+// that is one which this binary can't work with, it is refused before anything is touched.
 func Open(ctx context.Context, cfg PoolConfig) (*Pool, error) {
 	var p *Pool
 	var err error
@@ -194,7 +197,7 @@ func (p *Pool) migrate(ctx context.Context, cfg PoolConfig) error {
 		}
 		opts = append(opts, goose.WithLocker(l))
 	}
-	steps, err := migrationSteps(cfg.Migrations, p.Engine)
+	steps, floors, err := migrationSteps(cfg.Migrations, p.Engine, cfg.Table)
 	if err != nil {
 		return err
 	}
@@ -210,8 +213,16 @@ func (p *Pool) migrate(ctx context.Context, cfg PoolConfig) error {
 	for _, s := range g.ListSources() {
 		want = max(want, s.Version)
 	}
+	p.schema = want
 	if have > want {
-		return fmt.Errorf("store: the database has schema %d and this binary knows %d: use a newer binary", have, want)
+		return p.olderThan(ctx, &cfg, have, want, steps)
+	}
+	for version, floor := range floors {
+		if version > have && cfg.Nodes {
+			if err := p.noNodeBehind(ctx, floor); err != nil {
+				return err
+			}
+		}
 	}
 	if _, err := g.Up(ctx); err != nil {
 		return fmt.Errorf("store: migrate: %w", err)
@@ -222,29 +233,35 @@ func (p *Pool) migrate(ctx context.Context, cfg PoolConfig) error {
 // migrationSteps are the migrations of an engine. Each file is run as it is, all of it in one
 // transaction: goose's own reading of SQL takes statements apart, which is most of
 // what opening a database would cost.
-func migrationSteps(files fs.FS, e Engine) (steps []*goose.Migration, err error) {
+// floors are by version the oldest schemas whose binaries work with what each makes.
+func migrationSteps(files fs.FS, e Engine, table string) (steps []*goose.Migration, floors map[int64]int64, err error) {
 	names, err := fs.Glob(files, string(e)+"/*.sql")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	floors = map[int64]int64{}
 	for _, name := range names {
 		version, err := goose.NumericComponent(name)
 		if err != nil {
-			return nil, fmt.Errorf("store: migration %s: %w", name, err)
+			return nil, nil, fmt.Errorf("store: migration %s: %w", name, err)
 		}
 		text, err := fs.ReadFile(files, name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		if floors[version], err = floorOf(version, string(text)); err != nil {
+			return nil, nil, fmt.Errorf("store: migration %s: %w", name, err)
+		}
+		all := string(text) + raiseFloor(e, table, version, floors[version])
 		up := func(ctx context.Context, tx *sql.Tx) error {
-			if _, err := tx.ExecContext(ctx, string(text)); err != nil {
+			if _, err := tx.ExecContext(ctx, all); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			return nil
 		}
 		steps = append(steps, goose.NewGoMigration(version, &goose.GoFunc{RunTx: up}, nil))
 	}
-	return steps, nil
+	return steps, floors, nil
 }
 
 // Close closes the database. On SQLite it lets the planner note what it learnt.

@@ -189,14 +189,11 @@ func (s *Snapshot) add(ctx context.Context, tx *sql.Tx, p Part) error {
 
 // schemaVersion is the newest applied migration, -1 where there are none.
 func schemaVersion(ctx context.Context, q asker, e Engine, table string) (v int64, err error) {
-	there := "select count(*) from sqlite_master where type = 'table' and name = $1"
-	if e == Postgres {
-		there = "select count(*) from pg_class where oid = to_regclass($1)"
+	there, err := tableThere(ctx, q, e, table)
+	if err != nil {
+		return 0, err
 	}
-	if err := q.QueryRowContext(ctx, there, table).Scan(&v); err != nil {
-		return 0, fmt.Errorf("store: read the schema's version: %w", err)
-	}
-	if v == 0 {
+	if !there {
 		return -1, nil
 	}
 	if err := q.QueryRowContext(ctx, "select coalesce(max(version_id), -1) from "+table).Scan(&v); err != nil {

@@ -36,7 +36,15 @@ func (s *Store) RenewLease(ctx context.Context, node string, ttl time.Duration) 
 	return s.DB.RenewLeaseOf(ctx, s.Info(), ttl)
 }
 
+// Accounts are what is read first by one who reads everything, instead of change
+// after change. That mustn't hide a change of a kind which only a newer version
+// knows: what it forbids can't be seen in what this one reads.
 func (s *Store) Accounts(ctx context.Context, yield func(*postern.Account) error) error {
+	if kind, err := s.UnknownChange(ctx); err != nil {
+		return err
+	} else if kind != "" {
+		return fmt.Errorf("a change of the kind %q is not known here: start a newer binary", kind)
+	}
 	return each(s.DB.Accounts(ctx))(yield)
 }
 

@@ -71,7 +71,18 @@ func (kr *Keyring) now() time.Time { return kr.cfg.Now() }
 // change runs one change in one transaction, tells of it, and notes an attempt
 // that the rules refused.
 func (kr *Keyring) change(ctx context.Context, by postern.Actor, action, object string, fn func(c *change) error) (seq int64, err error) {
-	seq, err = kr.db.Write(ctx, func(tx *store.Tx) error {
+	return kr.changeBy(ctx, kr.db.Write, by, action, object, fn)
+}
+
+// changeAlone is change for one that takes long, such as hundreds of new rows.
+func (kr *Keyring) changeAlone(ctx context.Context, by postern.Actor, action, object string, fn func(c *change) error) (seq int64, err error) {
+	return kr.changeBy(ctx, kr.db.WriteAlone, by, action, object, fn)
+}
+
+type writer func(context.Context, func(*store.Tx) error) (int64, error)
+
+func (kr *Keyring) changeBy(ctx context.Context, write writer, by postern.Actor, action, object string, fn func(c *change) error) (seq int64, err error) {
+	seq, err = write(ctx, func(tx *store.Tx) error {
 		return fn(&change{Tx: tx, kr: kr, ctx: ctx, by: by, now: kr.now()})
 	})
 	if err != nil {

@@ -115,7 +115,7 @@ func (kr *Keyring) ImportLegacy(ctx context.Context, by postern.Actor, in Legacy
 		}
 		return im.results, nil
 	}
-	_, err := kr.change(ctx, by, actLegacyImport, in.Import, func(c *change) error {
+	_, err := kr.changeAlone(ctx, by, actLegacyImport, in.Import, func(c *change) error {
 		if err := prepare(c.Tx, c.now); err != nil {
 			return err
 		}
@@ -146,7 +146,8 @@ type importer struct {
 	now     time.Time
 	results []LegacyResult
 	recs    []*store.LegacyRecord
-	lacking error // the first that the importer's scopes don't allow
+	ids     []postern.KeyID // for them
+	lacking error           // the first that the importer's scopes don't allow
 	allowed map[string]error
 }
 
@@ -160,7 +161,7 @@ func (im *importer) prepare(ctx context.Context, q importReader) error {
 	if err != nil {
 		return err
 	}
-	im.allowed = map[string]error{}
+	im.allowed, im.ids = map[string]error{}, postern.NewKeyIDs(len(im.in.Items))
 	marks := make([][][32]byte, len(im.in.Items)) // under each live pepper, the latest first
 	var all [][32]byte
 	for i := range im.in.Items {
@@ -338,11 +339,14 @@ func joinAll(scopes []postern.Scope) string {
 // record makes the record of a new credential.
 func (im *importer) record(it *LegacyItem, mark [32]byte) *store.LegacyRecord {
 	p := im.kr.cfg.Pepper
-	rec := &store.LegacyRecord{Mark: mark, Finger: im.kr.finger(p.Latest(), it.Fingerprint)}
-	rec.Row = postern.CredentialRow{Key: postern.NewKeyID(), AccountID: im.by.AccountID, Kind: it.Kind, Scopes: it.Scopes,
+	rec := &store.LegacyRecord{Finger: im.kr.finger(p.Latest(), it.Fingerprint)}
+	rec.Row = postern.CredentialRow{Key: im.ids[len(im.recs)], AccountID: im.by.AccountID, Kind: it.Kind, Scopes: it.Scopes,
 		AllScopes: it.Kind == postern.KindLegacyAPIKey, Networks: it.Networks, Rate: it.Rate, Revision: 1,
 		Current:  postern.SecretHash{Hash: mark, Pepper: p.Latest(), Generation: 1},
 		Retiring: &postern.Retiring{DeprecatedAt: im.now.Truncate(time.Second), Find: it.Find, Hash: it.Hash}}
+	if it.Hash != "" {
+		rec.Mark = mark[:]
+	}
 	if !it.ExpiresAt.IsZero() {
 		rec.Row.ExpiresAt = whole(it.ExpiresAt)
 	}
@@ -372,7 +376,7 @@ func (im *importer) write(c *change) error {
 	for i, r := range im.recs {
 		ids[i] = r.Row.Key
 		changes[i] = postern.Change{At: c.now, Kind: postern.ChangeCredential, AccountID: r.Row.AccountID, ID: string(r.Row.Key)}
-		digest.Write(r.Mark[:])
+		digest.Write(r.Row.Current.Hash[:])
 		if r.Row.AllScopes {
 			apiKeys++
 		}

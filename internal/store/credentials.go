@@ -63,6 +63,16 @@ func (q *queries) Credential(ctx context.Context, id postern.KeyID) (postern.Cre
 	return one(q.db.QueryRowContext(ctx, "select "+credentialColumns+" from credentials c where c.key_id = $1", id), scanCredential, "credential")
 }
 
+// CredentialsOf reads the credentials of some keys, of which there may be 500; those that aren't there are left out.
+func (q *queries) CredentialsOf(ctx context.Context, keys []postern.KeyID) ([]postern.CredentialRow, error) {
+	args := make([]any, len(keys))
+	for i, k := range keys {
+		args[i] = k
+	}
+	rows, err := q.db.QueryContext(ctx, "select "+credentialColumns+" from credentials c where c.key_id in "+q.manyMarks(len(args), 1), args...)
+	return collect(rows, err, scanCredential)
+}
+
 // EachCredential gives every credential that isn't deleted to yield, in the order of key IDs.
 func (q *queries) EachCredential(ctx context.Context, yield func(*postern.CredentialRow) error) error {
 	rows, err := q.db.QueryContext(ctx, "select "+credentialColumns+" from credentials c where c.deleted_at = 0 order by c.key_id")

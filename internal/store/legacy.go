@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"strconv"
@@ -40,8 +41,8 @@ func retiringOf(s string) *postern.Retiring {
 type LegacyRecord struct {
 	Legacy postern.LegacyCredential
 	Row    postern.CredentialRow
-	// Mark is what it was imported as: a keyed hash of the secret's SHA-256, or of its slow hash.
-	Mark [32]byte
+	// Mark is what it was imported as, where that is a slow hash: a keyed hash of it, and nil else.
+	Mark []byte
 	// Finger is a keyed hash of its fingerprint; empty where that isn't known yet.
 	Finger string
 }
@@ -55,15 +56,13 @@ const legacyFrom = " from legacy_credentials l join credentials c on c.key_id = 
 func scanLegacy(s scanner) (LegacyRecord, error) {
 	var c credentialScan
 	var r LegacyRecord
-	var mark []byte
 	var inAddress, created, updated int64
 	l := &r.Legacy
-	err := s.Scan(append(c.targets(), &l.Name, &l.Note, &l.Shown, &l.Strength, &l.Slow, &l.Import, &mark, &r.Finger,
+	err := s.Scan(append(c.targets(), &l.Name, &l.Note, &l.Shown, &l.Strength, &l.Slow, &l.Import, &r.Mark, &r.Finger,
 		&l.EndedWhy, &inAddress, &l.MadeBy, &created, &updated)...)
 	if err != nil {
 		return r, err
 	}
-	copy(r.Mark[:], mark)
 	r.Row = c.finish()
 	l.InAddressAt, l.CreatedAt, l.UpdatedAt = fromMicros(inAddress), fromMicros(created), fromMicros(updated)
 	r.Spread()
@@ -179,19 +178,18 @@ type LegacyOwner struct {
 	Account postern.AccountID
 }
 
-// LegacyByMarks finds out which of some secrets were imported before: by what they
-// were imported as, or by what they are found by now.
+// LegacyByMarks finds out which of some secrets were imported before: by the slow
+// hash that they were imported as, or by what they are found by now.
 func (q *queries) LegacyByMarks(ctx context.Context, marks [][32]byte) (map[[32]byte]LegacyOwner, error) {
 	out := map[[32]byte]LegacyOwner{}
 	for part := range slices.Chunk(marks, 500) {
-		args := make([]any, len(part))
-		list := make([]string, len(part))
+		args := make([]any, 2*len(part))
 		for i := range part {
-			args[i], list[i] = part[i][:], fmt.Sprintf("$%d", i+1)
+			args[i], args[len(part)+i] = part[i][:], part[i][:]
 		}
-		in := " in (" + strings.Join(list, ", ") + ")"
-		rows, err := q.db.QueryContext(ctx, "select mark, key_id, account_id from legacy_credentials where mark"+in+
-			" union all select current_hash, key_id, account_id from credentials where kind in ('legacy_private_app', 'legacy_api_key') and current_hash"+in, args...)
+		rows, err := q.db.QueryContext(ctx, "select mark, key_id, account_id from legacy_credentials where mark in "+q.manyMarks(len(part), 1)+
+			" union all select current_hash, key_id, account_id from credentials where kind in ('legacy_private_app', 'legacy_api_key') and current_hash in "+
+			q.manyMarks(len(part), len(part)+1), args...)
 		_, err = collect(rows, err, func(s scanner) (struct{}, error) {
 			var mark []byte
 			var o LegacyOwner
@@ -218,7 +216,7 @@ func (tx *Tx) InsertLegacy(ctx context.Context, recs []*LegacyRecord) error {
 		rows[i] = credentialValues(&r.Row)
 		r.Spread()
 		l := &r.Legacy
-		shown[i] = []any{l.ID, l.AccountID, l.Name, l.Note, l.Shown, string(l.Strength), l.Slow, l.Import, r.Mark[:], r.Finger,
+		shown[i] = []any{l.ID, l.AccountID, l.Name, l.Note, l.Shown, string(l.Strength), l.Slow, l.Import, r.Mark, r.Finger,
 			micros(l.SunsetAt), micros(l.RevokedAt), l.EndedWhy, micros(l.InAddressAt), l.MadeBy, micros(l.CreatedAt), micros(l.UpdatedAt)}
 	}
 	if err := tx.insertRows(ctx, "insert credentials", insertCredential, rows); err != nil {
@@ -274,33 +272,65 @@ func (tx *Tx) AppendFeeds(ctx context.Context, changes []postern.Change) error {
 	return err
 }
 
-// insertRows runs an insert statement for many rows, a part at a time: head is all of it before "values".
+// insertRows runs an insert statement for many rows: head is all of it before "values".
 func (q *queries) insertRows(ctx context.Context, what, head string, rows [][]any) error {
-	for part := range slices.Chunk(rows, 100) {
-		var b strings.Builder
-		b.WriteString(head + " values ")
-		args := make([]any, 0, len(part)*len(part[0]))
-		for i, row := range part {
-			if i > 0 {
-				b.WriteString(", ")
+	most := 100 // a part at a time: each is a journey to the server
+	if q.engine == SQLite {
+		most = 1 // which reads a long statement slower than it runs a short one again
+	}
+	if len(rows) == 1 {
+		return q.exec(ctx, what, head+" values "+placeholders(1, len(rows[0])), rows[0]...)
+	}
+	var insert *sql.Stmt
+	width := 0
+	for part := range slices.Chunk(rows, most) {
+		if len(part) != width {
+			width = len(part)
+			var err error
+			if insert, err = q.db.PrepareContext(ctx, head+" values "+placeholders(width, len(part[0]))); err != nil {
+				return fmt.Errorf("store: %s: %w", what, err)
 			}
-			for k := range row {
-				b.WriteString([2]string{"(", ", "}[min(k, 1)])
-				if q.engine == SQLite {
-					b.WriteByte('?') // it looks for a named one among all before it
-				} else {
-					b.WriteByte('$')
-					b.WriteString(strconv.Itoa(len(args) + k + 1))
-				}
-			}
-			b.WriteByte(')')
-			args = append(args, row...)
+			defer insert.Close()
 		}
-		if err := q.exec(ctx, what, b.String(), args...); err != nil {
-			return err
+		if _, err := insert.ExecContext(ctx, slices.Concat(part...)...); err != nil {
+			return fmt.Errorf("store: %s: %w", what, err)
 		}
 	}
 	return nil
+}
+
+// manyMarks are the placeholders of a long list, whose first has a number. SQLite
+// looks up each numbered one among all before it, so it gets them without.
+func (q *queries) manyMarks(n, first int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString([2]string{"(", ", "}[min(i, 1)])
+		if q.engine == SQLite {
+			b.WriteByte('?')
+		} else {
+			b.WriteByte('$')
+			b.WriteString(strconv.Itoa(first + i))
+		}
+	}
+	return b.String() + ")"
+}
+
+// placeholders are those of so many rows of so many values.
+func placeholders(rows, values int) string {
+	var b strings.Builder
+	for n := range rows * values {
+		switch {
+		case n == 0:
+			b.WriteString("($")
+		case n%values == 0:
+			b.WriteString("), ($")
+		default:
+			b.WriteString(", $")
+		}
+		b.WriteString(strconv.Itoa(n + 1))
+	}
+	b.WriteByte(')')
+	return b.String()
 }
 
 // LegacySunset is how many imported credentials of an account that still work have a sunset on a day.

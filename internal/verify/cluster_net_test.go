@@ -242,6 +242,18 @@ func (l *wire) Credential(ctx context.Context, id postern.KeyID) (*postern.Crede
 	return &row, err
 }
 
+func (l *wire) CredentialsOf(ctx context.Context, keys []postern.KeyID) ([]postern.CredentialRow, error) {
+	return ask[[]postern.CredentialRow](ctx, l, fmt.Sprint("rows of ", len(keys)), answerWait, func(_ *call, done func(any, error)) {
+		var out []postern.CredentialRow
+		for k := range simKeys {
+			if row, ok := l.n.s.store.is.rows[k]; ok && slices.Contains(keys, row.Key) {
+				out = append(out, row)
+			}
+		}
+		done(out, nil)
+	})
+}
+
 func (l *wire) Upstreams(context.Context) ([]verify.Upstream, error) {
 	return []verify.Upstream{{ID: crm, Catalog: 1}}, nil
 }

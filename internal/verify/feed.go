@@ -165,6 +165,10 @@ func (v *Verifier) apply(ctx context.Context, changes []postern.Change) error {
 		kind postern.ChangeKind
 		id   string
 	}
+	rows, err := v.changedRows(ctx, changes)
+	if err != nil {
+		return fmt.Errorf("verify: apply changes %d to %d: %w", changes[0].Seq, changes[len(changes)-1].Seq, err)
+	}
 	done := make(map[thing]bool, len(changes))
 	for i := range changes {
 		c := &changes[i]
@@ -175,7 +179,7 @@ func (v *Verifier) apply(ctx context.Context, changes []postern.Change) error {
 		if done[t] {
 			continue // what was read already is later than this
 		}
-		if err := v.applyOne(ctx, c); err != nil {
+		if err := v.applyOne(ctx, c, rows); err != nil {
 			return fmt.Errorf("verify: apply change %d: %w", c.Seq, err)
 		}
 		done[t] = true

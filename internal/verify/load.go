@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -127,11 +128,47 @@ func (v *Verifier) loadCredentials(ctx context.Context, anew bool) error {
 	return nil
 }
 
-// applyOne reads afresh what a change is about.
-func (v *Verifier) applyOne(ctx context.Context, c *postern.Change) error {
+// changedRows reads the rows of all credentials that changes are about: an import
+// makes hundreds at once. It gives nil where it is no more than one.
+func (v *Verifier) changedRows(ctx context.Context, changes []postern.Change) (map[postern.KeyID]*postern.CredentialRow, error) {
+	const atOnce = 500
+	var keys []postern.KeyID
+	for i := range changes {
+		if changes[i].Kind == postern.ChangeCredential {
+			keys = append(keys, postern.KeyID(changes[i].ID))
+		}
+	}
+	slices.Sort(keys)
+	if keys = slices.Compact(keys); len(keys) < 2 {
+		return nil, nil
+	}
+	out := make(map[postern.KeyID]*postern.CredentialRow, len(keys))
+	for part := range slices.Chunk(keys, atOnce) {
+		rows, err := v.store.CredentialsOf(ctx, part)
+		if err != nil {
+			return nil, err
+		}
+		for i := range rows {
+			out[rows[i].Key] = &rows[i]
+		}
+	}
+	return out, nil
+}
+
+// applyOne brings a change into force: it reads afresh what that is about, unless
+// it is a credential and rows, which were read for all of them, isn't nil.
+func (v *Verifier) applyOne(ctx context.Context, c *postern.Change, rows map[postern.KeyID]*postern.CredentialRow) error {
 	switch c.Kind {
 	case postern.ChangeCredential:
-		return v.readCredential(ctx, postern.KeyID(c.ID))
+		key := postern.KeyID(c.ID)
+		if rows == nil {
+			return v.readCredential(ctx, key)
+		}
+		if row := rows[key]; row != nil {
+			return v.admitRow(ctx, row)
+		}
+		v.goneRow(key)
+		return nil
 	case postern.ChangeAccount:
 		return v.readAccount(ctx, postern.AccountID(c.ID))
 	case postern.ChangeMember:
@@ -154,15 +191,20 @@ func (v *Verifier) applyOne(ctx context.Context, c *postern.Change) error {
 func (v *Verifier) readCredential(ctx context.Context, key postern.KeyID) error {
 	row, err := v.store.Credential(ctx, key)
 	if errors.Is(err, postern.CodeNotFound) {
-		if len(key) == postern.KeyIDLen {
-			v.index.gone((*[postern.KeyIDLen]byte)([]byte(key)), v.storeTime(v.clock.Now()))
-		}
+		v.goneRow(key)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	return v.admitRow(ctx, row)
+}
+
+// goneRow notes that the store has no row of a key any more.
+func (v *Verifier) goneRow(key postern.KeyID) {
+	if len(key) == postern.KeyIDLen {
+		v.index.gone((*[postern.KeyIDLen]byte)([]byte(key)), v.storeTime(v.clock.Now()))
+	}
 }
 
 // admitRow puts a row into the index, after the account and the member that it

@@ -144,6 +144,18 @@ func (m *memStore) Credential(_ context.Context, key postern.KeyID) (*postern.Cr
 	return one(m, m.rows, key)
 }
 
+func (m *memStore) CredentialsOf(_ context.Context, keys []postern.KeyID) (out []postern.CredentialRow, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reads++
+	for _, k := range keys {
+		if row, ok := m.rows[k]; ok {
+			out = append(out, row)
+		}
+	}
+	return out, m.down
+}
+
 func (m *memStore) Upstreams(context.Context) ([]verify.Upstream, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

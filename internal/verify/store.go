@@ -53,6 +53,9 @@ type Store interface {
 	// Credential reads one row; CodeNotFound if it is gone for good.
 	Credential(ctx context.Context, key postern.KeyID) (*postern.CredentialRow, error)
 
+	// CredentialsOf reads the rows of some keys, in any order; those that are gone for good are left out.
+	CredentialsOf(ctx context.Context, keys []postern.KeyID) ([]postern.CredentialRow, error)
+
 	// Upstreams gives every upstream that has a catalog, and where it is mounted.
 	Upstreams(ctx context.Context) ([]Upstream, error)
 	// Catalog reads a version of an upstream's catalog. It is asked once a version.

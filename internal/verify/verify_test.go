@@ -334,6 +334,36 @@ func TestOldRowIsNotReplayed(t *testing.T) {
 	}
 }
 
+// Changes that are applied together are read together: a new key, one that was ended,
+// and one whose row is gone.
+func TestManyChangesAtOnce(t *testing.T) {
+	w := newWorld(t)
+	ended, endedRow := w.key()
+	gone, goneRow := w.key()
+	id := postern.NewKeyID()
+	fresh := postern.NewSecret(postern.DefaultBrand, postern.SecretServiceKey, id)
+	row := postern.CredentialRow{Key: id, AccountID: account, Kind: postern.KindServiceKey, Scopes: []postern.Scope{"deals.read"}, Current: w.hash(fresh, 1), Revision: 1}
+	row.Seal(w.pepper)
+	w.store.commit(postern.ChangeCredential, string(id), func() { w.store.rows[id] = row })
+	endedRow.RevokedAt, endedRow.Revision = t0, endedRow.Revision+1
+	endedRow.Seal(w.pepper)
+	w.store.commit(postern.ChangeCredential, string(endedRow.Key), func() { w.store.rows[endedRow.Key] = endedRow })
+	last := w.store.commit(postern.ChangeCredential, string(goneRow.Key), func() { delete(w.store.rows, goneRow.Key) })
+	before := w.store.reads
+	w.catchUp(last)
+	if n := w.store.reads - before; n != 1 {
+		t.Errorf("the rows were read in %d goes, want 1", n)
+	}
+	w.want(get(fresh, "GET", "/deals"), postern.ReasonAllowed)
+	w.want(get(ended, "GET", "/deals"), postern.ReasonRevoked)
+	w.want(get(gone, "GET", "/deals"), postern.ReasonRevoked)
+	w.store.set(func() { w.store.down = errDown })
+	w.store.commit(postern.ChangeCredential, string(id), nil)
+	if err := w.v.CatchUp(t.Context(), w.store.commit(postern.ChangeCredential, string(endedRow.Key), nil)); err == nil {
+		t.Error("changes were applied without a store")
+	}
+}
+
 func TestCatalogChanges(t *testing.T) {
 	w := newWorld(t)
 	secret, _ := w.key()

@@ -129,6 +129,18 @@ func (s *Store) Credential(_ context.Context, key postern.KeyID) (*postern.Crede
 	return one(s, s.rows, key)
 }
 
+// CredentialsOf reads the rows of some keys.
+func (s *Store) CredentialsOf(_ context.Context, keys []postern.KeyID) (out []postern.CredentialRow, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range keys {
+		if row, ok := s.rows[k]; ok {
+			out = append(out, row)
+		}
+	}
+	return out, nil
+}
+
 // Upstreams gives the upstreams.
 func (s *Store) Upstreams(context.Context) ([]verify.Upstream, error) {
 	s.mu.Lock()

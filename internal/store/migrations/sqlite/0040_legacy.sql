@@ -16,7 +16,7 @@ create table legacy_credentials (
   strength text not null,
   slow text not null,
   import_id text not null,
-  mark blob not null,
+  mark blob,
   finger text not null,
   sunset_at integer not null,
   ended_at integer not null,
@@ -26,7 +26,8 @@ create table legacy_credentials (
   created_at integer not null,
   updated_at integer not null
 ) strict;
-create unique index legacy_credentials_mark on legacy_credentials (mark);
+-- What it was imported as, where that is a slow hash; a fast one is in its credential.
+create unique index legacy_credentials_mark on legacy_credentials (mark) where mark is not null;
 create index legacy_credentials_page on legacy_credentials (account_id, created_at, key_id);
-create index legacy_credentials_finger on legacy_credentials (account_id, finger) where finger <> '';
+create index legacy_credentials_finger on legacy_credentials (finger) where finger <> '';
 create index legacy_credentials_sunset on legacy_credentials (account_id, sunset_at) where sunset_at <> 0 and ended_at = 0;

@@ -82,7 +82,7 @@ func rotateFleet(t *testing.T, p place) {
 			return
 		}
 		if time.Since(begun) > within {
-			t.Fatalf("after %v the view names %q and %d that moved, want %q and %d", within, got, moved, want, callers-left)
+			t.Fatalf("after %v the view names %q and %d that moved, want %q and %d: %+v", within, got, moved, want, callers-left, v)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -65,6 +65,7 @@ type massacre struct {
 	acknowledged, unanswered, done int           // changes: with an answer, without, and of these those that had been made
 	early                          int           // kills before the server was ready
 	through                        atomic.Int64  // changes acknowledged in this round
+	commits, committed             int           // on SQLite: commits, as far as servers told before they were killed, and the changes in them
 	another                        chan struct{} // told of some of them
 	calls                          int
 }
@@ -114,6 +115,12 @@ func (m *massacre) run(n int) {
 	if m.acknowledged < 3*n {
 		m.t.Errorf("only %d acknowledged changes in %d rounds: the load is too small to say anything", m.acknowledged, n)
 	}
+	if m.place.database == "" {
+		m.t.Logf("%d changes in %d commits", m.committed, m.commits)
+		if m.committed <= m.commits {
+			m.t.Error("no commit held several changes: nothing is said of those")
+		}
+	}
 	m.t.Logf("%d kills under load and %d while starting, in %s: %d changes acknowledged, %d without an answer, of which %d had been made; %d gateway calls; %d ended secrets",
 		n, m.early, time.Since(began).Round(time.Second), m.acknowledged, m.unanswered, m.done, m.calls, len(m.dead()))
 }
@@ -147,6 +154,7 @@ func (m *massacre) load(s *server, life time.Duration) {
 		}
 		break
 	}
+	m.countCommits(s)
 	s.kill()
 	all.Wait()
 	m.through.Store(0)
@@ -156,6 +164,23 @@ func (m *massacre) load(s *server, life time.Duration) {
 		w.acknowledged, w.calls = 0, 0
 		if w.settle != nil {
 			m.unanswered++
+		}
+	}
+}
+
+// countCommits asks how many commits there were, and how many changes they held.
+func (m *massacre) countCommits(s *server) {
+	_, out, err := (caller{http.DefaultClient, s.API, ""}).do("GET", "/metrics", nil)
+	if err != nil || m.place.database != "" {
+		return
+	}
+	for line := range strings.Lines(string(out)) {
+		var n int
+		if _, err := fmt.Sscanf(line, "postern_store_group_size_count %d", &n); err == nil {
+			m.commits += n
+		}
+		if _, err := fmt.Sscanf(line, "postern_store_group_size_sum %d", &n); err == nil {
+			m.committed += n
 		}
 	}
 }

@@ -54,6 +54,7 @@ type Campaign struct {
 	ClosedAt  time.Time      `json:"closedAt,omitzero" doc:"By hand, or by itself once all is done: nobody is reminded any more."`
 	All       int            `json:"all"`
 	Left      int            `json:"left" doc:"Keys whose secret is still to be replaced, or whose old one works still."`
+	Lost      int            `json:"lost,omitempty" doc:"Keys of it that are not on record any more: somebody removed them by other means than Postern. They count as left."`
 	Counts    CampaignCounts `json:"counts"`
 	Keys      []CampaignKey  `json:"keys,omitempty" doc:"Those that are left first. Not in lists."`
 }

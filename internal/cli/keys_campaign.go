@@ -192,6 +192,9 @@ func (c *call) tellCampaign(x api.Campaign) error {
 	if x.Counts.Overdue > 0 {
 		c.Printf("%s overdue.\n", screen.Count(x.Counts.Overdue, "key"))
 	}
+	if x.Lost > 0 {
+		c.Printf("Removed from its record outside of Postern: %s. Start a new campaign.\n", screen.Count(x.Lost, "key"))
+	}
 	if !x.ClosedAt.IsZero() {
 		c.Printf("Closed at %s.\n", c.Exact(x.ClosedAt))
 	}

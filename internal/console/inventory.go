@@ -26,14 +26,15 @@ import (
 )
 
 const (
-	inventoryMost  = 512 << 20 // bytes of a log, packed or not
-	inventoryTime  = 15 * time.Minute
-	inventoryItems = 20_000
-	inventoryRows  = 200 // groups that are shown one by one
-	inventoryCarry = 6 << 20
-	inventoryKept  = 2 * time.Hour
-	inventorySeal  = "console inventory"
-	inventoryTold  = 5 // callers and operations of a group
+	inventoryMost     = 512 << 20 // bytes of a log, packed or not
+	inventoryUnpacked = 8 << 30   // bytes that a packed log may become
+	inventoryTime     = 15 * time.Minute
+	inventoryItems    = 20_000
+	inventoryRows     = 200 // groups that are shown one by one
+	inventoryCarry    = 6 << 20
+	inventoryKept     = 2 * time.Hour
+	inventorySeal     = "console inventory"
+	inventoryTold     = 5 // callers and operations of a group
 )
 
 // inventoryRoutes find out from access logs which old credentials there are.
@@ -175,7 +176,7 @@ func inventoryList(in io.Reader) (out []workbench.Item, err error) {
 
 // readLog reads an access log.
 func (c *Console) readLog(ctx context.Context, v *visit, f *form, page *inventoryView) ([]workbench.Item, error) {
-	opts := accesslog.Options{Template: f.Get("format"), Workers: min(4, runtime.GOMAXPROCS(0))}
+	opts := accesslog.Options{Template: f.Get("format"), Workers: min(4, runtime.GOMAXPROCS(0)), MaxBytes: inventoryUnpacked}
 	if opts.Template != "" {
 		if _, err := accesslog.FromTemplate(opts.Template); err != nil {
 			return nil, postern.Invalidf("format", "The format can't be read: %s.", strings.TrimSuffix(err.Error(), "."))
@@ -193,6 +194,9 @@ func (c *Console) readLog(ctx context.Context, v *visit, f *form, page *inventor
 		v.file.done.Add(1)
 		col.Shard(w).Add(call)
 	})
+	if errors.Is(err, accesslog.ErrTooMuch) {
+		return nil, postern.Invalidf("file", "Unpacked, the log has more than %d GiB. Use the command line, which reads any size: postern migrate inventory", inventoryUnpacked>>30)
+	}
 	if err != nil {
 		if ours(err) && ctx.Err() == nil && stats.Lines == 0 && strings.Contains(err.Error(), "looks packed") {
 			return nil, postern.Invalidf("file", "The file looks packed, but can't be unpacked.")

@@ -184,7 +184,7 @@ func campaignJSON(c *rotation.Campaign, keys bool) api.Campaign {
 	person := func(id postern.MemberID) api.Person { return api.Person{ID: string(id), Name: c.MemberName(id)} }
 	n := c.Counts
 	out := api.Campaign{ID: c.ID, Name: c.Name, Words: c.Words, ChosenBy: c.ChosenBy, MadeBy: person(c.MadeBy), Deadline: c.Deadline, CreatedAt: c.CreatedAt, ClosedAt: c.ClosedAt,
-		All: len(c.Keys), Left: c.Left(), Counts: api.CampaignCounts{Waiting: n[rotation.KeyWaits], Rotating: n[rotation.KeyRotating], Done: n[rotation.KeyDone],
+		All: c.All(), Left: c.Left(), Lost: c.Lost(), Counts: api.CampaignCounts{Waiting: n[rotation.KeyWaits], Rotating: n[rotation.KeyRotating], Done: n[rotation.KeyDone],
 			Overdue: n[rotation.KeyOverdue], Ended: n[rotation.KeyEnded]}}
 	if !keys {
 		return out

@@ -221,7 +221,15 @@ type NewCampaign struct {
 
 // StartCampaign starts a campaign of the keys that its choice matches and that can
 // be rotated. It gives nobody a right: each key is rotated as ever.
+//
+// The keys are chosen before the transaction, which looks again at those alone: it holds
+// up others for no longer than that takes, however many keys the account has.
 func (kr *Keyring) StartCampaign(ctx context.Context, by postern.Actor, in NewCampaign) (out store.Campaign, err error) {
+	var chosen []CampaignCandidate
+	_, failed := kr.readMember(ctx, kr.db, by, postern.PermKeysWrite)
+	if failed == nil {
+		chosen, failed = kr.candidates(ctx, kr.db, by.AccountID, in.Choice)
+	}
 	_, err = kr.change(ctx, by, actCampaignStart, "", func(c *change) error {
 		out = store.Campaign{}
 		if _, err := c.member(postern.PermKeysWrite); err != nil {
@@ -242,17 +250,14 @@ func (kr *Keyring) StartCampaign(ctx context.Context, by postern.Actor, in NewCa
 		if err != nil {
 			return err
 		}
-		list, err := kr.candidates(ctx, c, by.AccountID, in.Choice)
+		if failed != nil {
+			return failed
+		}
+		keys, facts, err := c.campaignKeys(next, chosen)
 		if err != nil {
 			return err
 		}
-		keys, facts := campaignKeys(next, list)
-		switch {
-		case len(keys) == 0:
-			return postern.Errorf(postern.CodeInvalid, "None of these keys can be rotated. The dry run says why.")
-		case len(keys) > MaxCampaignKeys:
-			return tooManyKeys(len(keys))
-		}
+		next.KeyCount = int64(len(keys))
 		if err := c.PutCampaign(ctx, next); err != nil {
 			return err
 		}
@@ -298,19 +303,38 @@ func (c *change) newCampaign(in NewCampaign) (*store.Campaign, error) {
 		Deadline: whole(in.Deadline), CreatedAt: c.now}, nil
 }
 
-func campaignKeys(of *store.Campaign, list []CampaignCandidate) (keys []store.CampaignKey, facts map[string]any) {
-	ids := []string{}
+// campaignKeys are those of the chosen keys that can be rotated, as the transaction sees them.
+func (c *change) campaignKeys(of *store.Campaign, chosen []CampaignCandidate) (keys []store.CampaignKey, facts map[string]any, err error) {
+	ids := []postern.KeyID{}
+	for i := range chosen {
+		if chosen[i].Why == "" {
+			ids = append(ids, chosen[i].Key.ID)
+		}
+	}
+	var list []CampaignCandidate
+	if len(ids) > 0 && len(ids) <= MaxCampaignKeys {
+		if list, err = c.kr.candidates(c.ctx, c, c.by.AccountID, CampaignChoice{IDs: ids}); err != nil {
+			return nil, nil, err
+		}
+	}
+	took := []string{}
 	for i := range list {
 		if k := &list[i].Key; list[i].Why == "" {
 			keys = append(keys, store.CampaignKey{Campaign: of.ID, Key: k.ID, AccountID: of.AccountID, Name: k.Name, Generation: k.Current.Generation})
-			ids = append(ids, string(k.ID))
+			took = append(took, string(k.ID))
 		}
 	}
-	facts = map[string]any{"deadline": of.Deadline, "chosenBy": of.ChosenBy, "keys": ids, "leftOut": len(list) - len(keys)}
+	switch {
+	case len(ids) > MaxCampaignKeys:
+		return nil, nil, tooManyKeys(len(ids))
+	case len(keys) == 0:
+		return nil, nil, postern.Errorf(postern.CodeInvalid, "None of these keys can be rotated. The dry run says why.")
+	}
+	facts = map[string]any{"deadline": of.Deadline, "chosenBy": of.ChosenBy, "keys": took, "leftOut": len(chosen) - len(keys)}
 	if of.Words != "" {
 		facts["words"] = of.Words
 	}
-	return keys, facts
+	return keys, facts, nil
 }
 
 // CloseCampaign ends a campaign: nobody is reminded any more. What was rotated stays so.

@@ -49,13 +49,20 @@ type Campaign struct {
 	Now    time.Time
 }
 
-// Left is how many keys are left to do.
+// Left is how many keys are left to do. Nobody knows of those that are lost, so they
+// are left, until a person closes the campaign.
 func (c *Campaign) Left() int {
-	return c.Counts[KeyWaits] + c.Counts[KeyRotating] + c.Counts[KeyOverdue]
+	return c.Counts[KeyWaits] + c.Counts[KeyRotating] + c.Counts[KeyOverdue] + c.Lost()
 }
 
+// All is how many keys it was started with.
+func (c *Campaign) All() int { return max(len(c.Keys), int(c.KeyCount)) }
+
+// Lost is how many of its keys are not on record any more: somebody removed them by other means than Postern.
+func (c *Campaign) Lost() int { return c.All() - len(c.Keys) }
+
 // Done is how many keys are done, or have ended.
-func (c *Campaign) Done() int { return len(c.Keys) - c.Left() }
+func (c *Campaign) Done() int { return c.All() - c.Left() }
 
 // Overdue is how many keys are overdue.
 func (c *Campaign) Overdue() int { return c.Counts[KeyOverdue] }

@@ -53,14 +53,23 @@ func due(c *store.Campaign, now time.Time) (n int64) {
 }
 
 // campaigns tells of the campaigns that are under way, and closes those of which all is done.
-func (j *Job) campaigns(ctx context.Context, list []store.Campaign) error {
+func (j *Job) campaigns(ctx context.Context) error {
+	const page = 50
 	var errs []error
-	for i := range list {
-		if !list[i].Altered {
-			errs = append(errs, j.campaign(ctx, &list[i]))
+	for after := ""; ; {
+		list, err := j.cfg.DB.OpenCampaigns(ctx, after, page)
+		if err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		for i := range list {
+			if after = list[i].ID; !list[i].Altered {
+				errs = append(errs, j.campaign(ctx, &list[i]))
+			}
+		}
+		if len(list) < page {
+			return errors.Join(errs...)
 		}
 	}
-	return errors.Join(errs...)
 }
 
 func (j *Job) campaign(ctx context.Context, c *store.Campaign) error {

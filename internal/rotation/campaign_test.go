@@ -353,6 +353,7 @@ func TestAlteredCampaignKeys(t *testing.T) {
 		w.rotate(w.super, b, 0)
 		for _, by := range []struct{ query, states string }{
 			{"update campaign_keys set generation = 0 where key_id = '" + string(a) + "'", "nightly waiting; forms done"},
+			{"delete from campaign_keys where key_id = '" + string(a) + "'", "forms done"},
 			{"delete from campaign_keys", ""},
 		} {
 			w.must(w.db.Pool.Write(ctx, func(tx *sql.Tx) error { _, err := tx.ExecContext(ctx, by.query); return err }))
@@ -362,6 +363,9 @@ func TestAlteredCampaignKeys(t *testing.T) {
 			w.must(err)
 			if !s.ClosedAt.IsZero() {
 				t.Errorf("%s: the job closed it", by.query)
+			}
+			if c := rotation.Standing(s, w.now()); c.All() != 2 || c.Lost() != 2-len(c.Keys) || c.Left() == 0 {
+				t.Errorf("%s: %d keys, %d of them lost and %d left", by.query, c.All(), c.Lost(), c.Left())
 			}
 		}
 	})

@@ -74,7 +74,7 @@ func (j *Job) IfDue(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	open, err := j.cfg.DB.OpenCampaigns(ctx)
+	open, err := j.cfg.DB.OpenCampaigns(ctx, "", 1)
 	if err != nil || len(plans)+len(open) == 0 {
 		return err
 	}
@@ -93,7 +93,7 @@ func (j *Job) IfDue(ctx context.Context) error {
 	if err != nil || !due {
 		return err
 	}
-	return errors.Join(j.campaigns(ctx, open), j.Settle(ctx))
+	return errors.Join(j.campaigns(ctx), j.Settle(ctx))
 }
 
 // Settle looks at all pending rotations that have a plan, and does what is due.

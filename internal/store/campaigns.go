@@ -21,6 +21,7 @@ type Campaign struct {
 	ClosedAt  time.Time // zero while it is under way
 	ClosedBy  postern.MemberID
 	Told      int64 // how many of its reminders are out
+	KeyCount  int64 // how many keys it was started with: rows of theirs that are missing were removed by other means
 	Revision  int64
 	Altered   bool // changed by other means than Postern
 }
@@ -36,18 +37,18 @@ type CampaignKey struct {
 }
 
 var (
-	campaignsTable    = newSealed("campaigns", 1, "id account_id name words chosen_by made_by deadline created_at closed_at closed_by told revision")
+	campaignsTable    = newSealed("campaigns", 1, "id account_id name words chosen_by made_by deadline created_at closed_at closed_by told key_count revision")
 	campaignKeysTable = newSealed("campaign_keys", 2, "campaign_id key_id account_id name generation")
 )
 
 func campaignValues(c *Campaign) []any {
-	return []any{c.ID, c.AccountID, c.Name, c.Words, c.ChosenBy, c.MadeBy, micros(c.Deadline), micros(c.CreatedAt), micros(c.ClosedAt), c.ClosedBy, c.Told, c.Revision}
+	return []any{c.ID, c.AccountID, c.Name, c.Words, c.ChosenBy, c.MadeBy, micros(c.Deadline), micros(c.CreatedAt), micros(c.ClosedAt), c.ClosedBy, c.Told, c.KeyCount, c.Revision}
 }
 
 func (q *queries) scanCampaign(s scanner) (c Campaign, err error) {
 	var deadline, created, closed int64
 	var m mark
-	if err = s.Scan(append([]any{&c.ID, &c.AccountID, &c.Name, &c.Words, &c.ChosenBy, &c.MadeBy, &deadline, &created, &closed, &c.ClosedBy, &c.Told, &c.Revision}, m.targets()...)...); err != nil {
+	if err = s.Scan(append([]any{&c.ID, &c.AccountID, &c.Name, &c.Words, &c.ChosenBy, &c.MadeBy, &deadline, &created, &closed, &c.ClosedBy, &c.Told, &c.KeyCount, &c.Revision}, m.targets()...)...); err != nil {
 		return c, err
 	}
 	c.Deadline, c.CreatedAt, c.ClosedAt = fromMicros(deadline), fromMicros(created), fromMicros(closed)
@@ -67,9 +68,9 @@ func (q *queries) Campaigns(ctx context.Context, a postern.AccountID, after Curs
 	return collect(rows, err, q.scanCampaign)
 }
 
-// OpenCampaigns are the campaigns of all accounts that are under way.
-func (q *queries) OpenCampaigns(ctx context.Context) ([]Campaign, error) {
-	rows, err := q.db.QueryContext(ctx, "select "+campaignsTable.list("")+" from campaigns where closed_at = 0 order by id")
+// OpenCampaigns are up to n campaigns of all accounts that are under way, in the order of their IDs, from after one.
+func (q *queries) OpenCampaigns(ctx context.Context, after string, n int) ([]Campaign, error) {
+	rows, err := q.db.QueryContext(ctx, "select "+campaignsTable.list("")+" from campaigns where closed_at = 0 and id > $1 order by id limit $2", after, n)
 	return collect(rows, err, q.scanCampaign)
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -312,4 +313,28 @@ func BenchmarkScan(b *testing.B) {
 			}
 		}
 	})
+}
+
+// A packed log is small; what becomes of it is bounded where that is asked for.
+func TestScanOfTooMuch(t *testing.T) {
+	line := []byte(`203.0.113.7 - - [02/Mar/2026:12:00:00 +0000] "GET /deals HTTP/1.1" 200 5 "-" "sync/1"` + "\n")
+	text := bytes.Repeat(line, 50_000)
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	if _, err := z.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		most int64
+		want error
+	}{{int64(len(text)), nil}, {int64(len(text)) - 1, accesslog.ErrTooMuch}, {1, accesslog.ErrTooMuch}} {
+		var calls atomic.Int64
+		stats, err := accesslog.Scan(t.Context(), bytes.NewReader(packed.Bytes()), accesslog.Options{MaxBytes: c.most}, func(int, *accesslog.Call) { calls.Add(1) })
+		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) || stats.Bytes > c.most || c.want == nil && calls.Load() != 50_000 {
+			t.Errorf("at most %d bytes: %d calls, %d bytes, %v; want %v", c.most, calls.Load(), stats.Bytes, err, c.want)
+		}
+	}
 }

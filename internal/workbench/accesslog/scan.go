@@ -24,7 +24,12 @@ type Options struct {
 	Fields map[string]Field
 	// Workers is how many lines are read at once: one for each core unless set.
 	Workers int
+	// MaxBytes is how much is read of a log, unpacked; 0 for all of it.
+	MaxBytes int64
 }
+
+// ErrTooMuch says that a log has more than Options.MaxBytes.
+var ErrTooMuch = errors.New("the log has more bytes than are read")
 
 // Stats is what became of a log's lines.
 type Stats struct {
@@ -80,6 +85,9 @@ func Scan(ctx context.Context, r io.Reader, o Options, visit func(worker int, c 
 	}
 	src, done, err := unpack(r)
 	if err == nil {
+		if o.MaxBytes > 0 {
+			src = &bounded{src, o.MaxBytes}
+		}
 		err = s.cut(ctx, src)
 		done()
 	}
@@ -90,6 +98,21 @@ func Scan(ctx context.Context, r io.Reader, o Options, visit func(worker int, c 
 		stats.Cut, err = true, nil
 	}
 	return stats, err
+}
+
+// bounded gives ErrTooMuch where there is more to read than left.
+type bounded struct {
+	in   io.Reader
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.in.Read(p[:min(int64(len(p)), b.left+1)])
+	if int64(n) > b.left {
+		n, err = int(b.left), ErrTooMuch
+	}
+	b.left -= int64(n)
+	return n, err
 }
 
 // unpack finds out whether a log is packed.

@@ -13,6 +13,7 @@ create table campaigns (
   closed_at bigint not null,
   closed_by text not null,
   told bigint not null,
+  key_count bigint not null,
   revision bigint not null,
   mac bytea not null,
   mac_pepper bigint not null

@@ -13,6 +13,7 @@ create table campaigns (
   closed_at integer not null,
   closed_by text not null,
   told integer not null,
+  key_count integer not null,
   revision integer not null,
   mac blob not null,
   mac_pepper integer not null

@@ -22,6 +22,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/limit"
+	"postern.dev/postern/internal/limit/ledger"
 	"postern.dev/postern/internal/notify"
 	"postern.dev/postern/internal/signin"
 )
@@ -53,6 +55,9 @@ type Config struct {
 	Lease      time.Duration `name:"lease" default:"60s" help:"how long a node decides without the database, and the longest that a revocation takes when a node is cut off"`
 	BurstCalls int           `name:"burst-calls" default:"100" help:"calls that a key without a limit of its own may make in burst-seconds; 0: no limit"`
 	BurstSecs  int           `name:"burst-seconds" default:"10" help:"the seconds of burst-calls"`
+	Limits     string        `name:"limits" secret:"yes" help:"URL of a Redis or Valkey server (redis://…, with TLS rediss://…) in which nodes that share a PostgreSQL database count the limits of keys together; empty: each node allows its share"`
+	LimitsAway string        `name:"limits-away" default:"share" help:"what holds while that server is away: share (each node allows its share), allow (no limit) or refuse (503 for keys that have a limit)"`
+	LimitsWait time.Duration `name:"limits-timeout" default:"25ms" help:"how long a call waits for that server at most"`
 	DailyCalls int           `name:"daily-calls" default:"0" help:"calls a day of all keys of a new account together; 0: no limit"`
 
 	SSOIssuer    string   `name:"sso-issuer" help:"URL of an OpenID Connect provider that members may sign in with; its redirect address is the public URL with /signin/sso/callback; empty: none"`
@@ -100,6 +105,9 @@ func (c *Config) each(fn func(name string, f reflect.StructField, v reflect.Valu
 	return nil
 }
 
+// urls are secrets that have a flag all the same: a URL need not hold a password.
+var urls = []string{"database", "limits"}
+
 // flags registers a flag for each field; secrets have none, since arguments are seen by everyone on the machine.
 func (c *Config) flags(set *pflag.FlagSet, only ...string) {
 	c.each(func(name string, f reflect.StructField, v reflect.Value) error {
@@ -108,7 +116,7 @@ func (c *Config) flags(set *pflag.FlagSet, only ...string) {
 		}
 		help, def := f.Tag.Get("help"), f.Tag.Get("default")
 		switch {
-		case f.Tag.Get("secret") != "" && name != "database":
+		case f.Tag.Get("secret") != "" && !slices.Contains(urls, name):
 		case v.Kind() == reflect.Bool:
 			set.Bool(name, def == "true", help)
 		case v.Kind() == reflect.Int:
@@ -306,6 +314,9 @@ func (c *Config) check() error {
 	if err := c.checkMail(bad); err != nil {
 		return err
 	}
+	if err := c.checkLimits(bad); err != nil {
+		return err
+	}
 	switch {
 	case c.Lease < 5*time.Second || c.Lease > time.Hour:
 		return bad("lease", "from 5s to 1h, not %s", c.Lease)
@@ -378,6 +389,24 @@ func (c *Config) checkSignin(bad func(name, format string, args ...any) error) e
 	return nil
 }
 
+// checkLimits refuses settings of limits in Redis that can't work.
+func (c *Config) checkLimits(bad func(name, format string, args ...any) error) error {
+	switch {
+	case !slices.Contains(limit.Modes(), limit.Mode(c.LimitsAway)):
+		return bad("limits-away", "share, allow or refuse, not %q", c.LimitsAway)
+	case c.LimitsWait < time.Millisecond || c.LimitsWait > 10*time.Second:
+		return bad("limits-timeout", "from 1ms to 10s, not %s", c.LimitsWait)
+	case c.Limits == "":
+		return nil
+	case c.Database == "":
+		return bad("limits", "it goes with database, which is not set: a node with a file of its own has nobody to count with")
+	}
+	if err := ledger.Check(c.Limits); err != nil {
+		return bad("limits", "%v", err)
+	}
+	return nil
+}
+
 // checkMail refuses settings of mail that can't work.
 func (c *Config) checkMail(bad func(name, format string, args ...any) error) error {
 	if c.SMTPHost == "" {
@@ -442,7 +471,7 @@ func (c *Config) providers() []signin.Provider {
 		RoleClaim: c.SSOClaim, Roles: roles, Provision: c.SSOProvision}}
 }
 
-// hasPassword reports whether the URL of a database holds a password.
+// hasPassword reports whether the URL of a server holds a password.
 func hasPassword(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil {

@@ -46,6 +46,7 @@ var values = map[string][3]string{
 	"legacy-header": {"X-Api-Key", "X-Old", "Private-App"}, "legacy-query": {"crm", "*", "a,b"}, "legacy-link": {"https://a.example/1", "https://a.example/2", "https://a.example/3"},
 	"github-leaks": {"on", "/keys.json", "https://a.example/keys"},
 	"crm":          {"true", "true", "true"}, "lease": {"5s", "10s", "15m0s"}, "burst-calls": {"1", "2", "0"}, "burst-seconds": {"1", "2", "3"},
+	"limits": {"redis://a", "rediss://b", "unix:///c"}, "limits-away": {"allow", "refuse", "allow"}, "limits-timeout": {"1ms", "2ms", "3ms"},
 	"daily-calls": {"1", "2", "3"}, "keep-activity": {"2h0m0s", "3h0m0s", "4h0m0s"}, "keep-totals": {"1000h0m0s", "2000h0m0s", "3000h0m0s"}, "activity-spool": {"1", "2", "3"}, "log-level": {"debug", "warn", "error"},
 	"log-format": {"json", "json", "json"}, "stop-timeout": {"1s", "2s", "3s"},
 	"session-idle": {"1m0s", "2m0s", "3m0s"}, "session-life": {"1h0m0s", "2h0m0s", "3h0m0s"}, "session-fresh": {"1m0s", "2m0s", "3m0s"},
@@ -58,7 +59,7 @@ var values = map[string][3]string{
 
 // together are settings that can't be without others.
 var together = map[string][]string{
-	"tls-cert": {"tls-key"}, "tls-key": {"tls-cert"}, "sso-issuer": {"sso-client-id"}, "sso-client-id": {"sso-issuer"},
+	"limits": {"database"}, "tls-cert": {"tls-key"}, "tls-key": {"tls-cert"}, "sso-issuer": {"sso-client-id"}, "sso-client-id": {"sso-issuer"},
 	"sso-client-secret": {"sso-issuer", "sso-client-id"}, "sso-role-claim": {"sso-issuer", "sso-client-id", "sso-role"},
 	"sso-role": {"sso-issuer", "sso-client-id", "sso-role-claim"}, "sso-provision": {"sso-issuer", "sso-client-id", "sso-role-claim", "sso-role"},
 	"smtp-host": {"smtp-from"}, "smtp-from": {"smtp-host"}, "smtp-user": {"smtp-host", "smtp-from", "smtp-password"}, "smtp-password": {"smtp-host", "smtp-from", "smtp-user"},
@@ -171,6 +172,11 @@ func TestConfigRefused(t *testing.T) {
 		{name: "burst calls", args: []string{"--burst-calls=-1"}, want: []string{"POSTERN_BURST_CALLS", "-1"}},
 		{name: "burst calls by variable", env: map[string]string{"POSTERN_BURST_CALLS": "many"}, want: []string{"POSTERN_BURST_CALLS", `"many"`, "number"}},
 		{name: "burst seconds", args: []string{"--burst-seconds=0"}, want: []string{"POSTERN_BURST_SECONDS"}},
+		{name: "limits without a database", args: []string{"--limits=redis://a"}, want: []string{"POSTERN_LIMITS", "database"}},
+		{name: "limits elsewhere", env: map[string]string{"POSTERN_DATABASE": "postgres://db", "POSTERN_LIMITS": "http://:hush-hush@a"}, want: []string{"POSTERN_LIMITS", "redis://"}},
+		{name: "limits without a check of the certificate", env: map[string]string{"POSTERN_DATABASE": "postgres://db", "POSTERN_LIMITS": "rediss://:hush-hush@a?skip_verify=true"}, want: []string{"POSTERN_LIMITS", "skip_verify", "sslrootcert"}},
+		{name: "limits away", args: []string{"--limits-away=maybe"}, want: []string{"POSTERN_LIMITS_AWAY", `"maybe"`, "refuse"}},
+		{name: "limits timeout", args: []string{"--limits-timeout=1m"}, want: []string{"POSTERN_LIMITS_TIMEOUT", "10s"}},
 		{name: "daily calls", args: []string{"--daily-calls=-5"}, want: []string{"POSTERN_DAILY_CALLS"}},
 		{name: "keep activity", args: []string{"--keep-activity=1m"}, want: []string{"POSTERN_KEEP_ACTIVITY", "1h"}},
 		{name: "stop timeout", args: []string{"--stop-timeout=1ms"}, want: []string{"POSTERN_STOP_TIMEOUT"}},

@@ -23,7 +23,8 @@ func doctorCommand() *cobra.Command {
 		Long: "Look at everything that a server depends on, and say what is wrong and what to do:\n" +
 			"the data directory, the pepper, the database and how safe its commits are, nodes and\n" +
 			"their versions, the journal of revocations, backups, disks, the clock, listeners, TLS,\n" +
-			"proxies, mail, memory, and the server itself if it runs here. Nothing is changed.\n\n" +
+			"proxies, mail, Redis for limits, memory, and the server itself if it runs here.\n" +
+			"Nothing is changed.\n\n" +
 			"Run it as the server's user, with the server's settings. The exit status is 0 where\n" +
 			"all is well, 1 where something should be better, and 2 where something is wrong.",
 		Example: "  postern doctor --config /etc/postern/postern.yaml --backups /mnt/backups",
@@ -55,7 +56,7 @@ func doctorCommand() *cobra.Command {
 
 func (c *Config) doctor(backups string, age time.Duration) doctor.Config {
 	d := doctor.Config{Place: c.place(), Parts: node.Parts(), Standby: store.Standby(c.Standby), Pepper: c.loadPepper, Journal: c.Journal, Backups: backups, BackupAge: age,
-		Lease: c.Lease, Version: versionText(), Listen: c.Listen, Gateway: c.Gateway, PublicURL: c.PublicURL, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
+		Limits: c.Limits, LimitsAway: c.LimitsAway, LimitsWait: c.LimitsWait, Lease: c.Lease, Version: versionText(), Listen: c.Listen, Gateway: c.Gateway, PublicURL: c.PublicURL, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		Proxies: c.TrustedProxy, ForwardPeers: c.ForwardAuth, MailHost: c.SMTPHost, MailPort: c.SMTPPort}
 	if c.Pepper == "" {
 		d.PepperPath = c.pepperPath()

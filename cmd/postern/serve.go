@@ -12,6 +12,7 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/cli"
+	"postern.dev/postern/internal/limit"
 	"postern.dev/postern/internal/node"
 	"postern.dev/postern/internal/store"
 )
@@ -40,13 +41,21 @@ func serveCommand() *cobra.Command {
 	return c
 }
 
+// insteadOf says where the password of a URL goes instead of a flag.
+var insteadOf = map[string]string{
+	"database": "POSTERN_DATABASE_FILE, POSTERN_DATABASE or PGPASSFILE",
+	"limits":   "POSTERN_LIMITS_FILE or POSTERN_LIMITS",
+}
+
 // settings reads the settings of a command, and warns of a password among its arguments.
 func (c *Config) settings(cmd *cobra.Command, file string) error {
 	if err := c.load(cmd.Flags(), file, os.Getenv); err != nil {
 		return cli.Usage(err)
 	}
-	if f := cmd.Flags().Lookup("database"); f != nil && f.Changed && hasPassword(f.Value.String()) {
-		fmt.Fprintln(cmd.ErrOrStderr(), "postern: Others on this machine can read the password in --database. Set\nPOSTERN_DATABASE_FILE, POSTERN_DATABASE or PGPASSFILE instead.")
+	for _, name := range urls {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && hasPassword(f.Value.String()) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "postern: Others on this machine can read the password in --%s. Set\n%s instead.\n", name, insteadOf[name])
+		}
 	}
 	return nil
 }
@@ -127,6 +136,7 @@ func (c *Config) node(s sockets) node.Config {
 	n := node.Config{Data: c.Data, Database: c.Database, Name: c.NodeName, Standby: store.Standby(c.Standby), Pepper: c.Pepper, PepperPath: c.pepperPath(), Journal: c.Journal, Brand: c.Brand,
 		PublicURL: public, GatewayURL: gateway, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Proxies: proxies, ForwardPeers: peers,
 		LegacyHeader: c.LegacyHeader, LegacyQuery: c.LegacyQuery, LegacyLink: c.LegacyLink,
+		Limits:      node.Limits{URL: c.Limits, Away: limit.Mode(c.LimitsAway), Timeout: c.LimitsWait},
 		GitHubLeaks: c.GitHubLeaks, CRM: c.CRM, Lease: c.Lease, DailyLimit: int64(c.DailyCalls), KeepActivity: c.KeepActivity, KeepTotals: c.KeepTotals, SpoolMax: int64(c.SpoolMiB) << 20,
 		Providers: c.providers(), SessionIdle: c.SessionIdle, SessionLife: c.SessionLife, SessionFresh: c.SessionFresh, Mail: c.mailer(), Version: versionText(), Log: c.logger()}
 	if c.BurstCalls > 0 {

@@ -25,9 +25,9 @@ operate the server see the list.`,
 			if c.JSON {
 				return c.WriteJSON(screen.List(list))
 			}
-			t := &screen.Table{Columns: []screen.Column{{Title: "NODE", Min: 10}, {Title: "STATE"}, {Title: "LAG", Right: true}, {Title: "LEASE UNTIL"}, {Title: "CLOCK", Right: true, Drop: 2}, {Title: "VERSION", Drop: 1}, {Title: "ADDRESS", Drop: 3}, {Title: "STARTED", Drop: 4}}}
+			t := &screen.Table{Columns: []screen.Column{{Title: "NODE", Min: 10}, {Title: "STATE"}, {Title: "LAG", Right: true}, {Title: "LIMITS"}, {Title: "LEASE UNTIL"}, {Title: "CLOCK", Right: true, Drop: 2}, {Title: "VERSION", Drop: 1}, {Title: "ADDRESS", Drop: 3}, {Title: "STARTED", Drop: 4}}}
 			for _, n := range list {
-				t.Row(nodeName(n), nodeState(n), screen.Number(n.Lag), c.Exact(n.LeaseUntil), clockOffset(n), n.Version, n.Address, c.Short(n.StartedAt))
+				t.Row(nodeName(n), nodeState(n), screen.Number(n.Lag), c.nodeLimits(n), c.Exact(n.LeaseUntil), clockOffset(n), n.Version, n.Address, c.Short(n.StartedAt))
 			}
 			c.Table(t)
 			return nil
@@ -54,6 +54,16 @@ func nodeState(n api.Node) screen.Cell {
 		return screen.Cell{Text: text, Tone: screen.Caution}
 	}
 	return screen.Cell{Text: text, Tone: screen.Bad}
+}
+
+// nodeLimits is how a node holds limits; while Redis is away, since when too.
+func (c *call) nodeLimits(n api.Node) screen.Cell {
+	cell := screen.Cell{Text: string(n.Limits)}
+	if n.Limits != api.LimitsTogether && !n.LimitsSince.IsZero() {
+		cell.Text += " since " + c.Short(n.LimitsSince)
+		cell.Tone = screen.Caution
+	}
+	return cell
 }
 
 // clockOffset is how far a node's clock is from the database's.

@@ -5,6 +5,8 @@ import (
 
 	"postern.dev/postern"
 	"postern.dev/postern/internal/keyring"
+	"postern.dev/postern/internal/limit"
+	"postern.dev/postern/internal/store"
 )
 
 // nodeRoutes are the nodes that share the server's database.
@@ -16,6 +18,7 @@ type nodesView struct {
 	Common
 	Rows  []nodeRow
 	Lease bool // some node's lease is over
+	Away  bool // Redis is away for some node
 }
 
 // nodeRow is a node as people see it.
@@ -27,6 +30,8 @@ type nodeRow struct {
 	Started, Until             time.Time
 	Clock                      string // in words
 	ClockWrong                 bool
+	Limits                     pill      // how it holds the limits of keys; empty where it doesn't say
+	LimitsSince                time.Time // while Redis is away
 }
 
 // clockAlarm is how far a node's clock may be from the database's.
@@ -47,6 +52,10 @@ func (c *Console) listNodes(v *visit) error {
 		l := &all.List[i]
 		row := nodeRow{ID: l.Node, Name: l.Name, Version: l.Version, Address: l.Address, State: nodeState(all.State(l)), Leads: l.Leads, Here: l.Node == c.cfg.Verifier.Node(),
 			Lag: max(0, all.Head-l.Confirmed), Confirmed: l.Confirmed, Started: l.Started, Until: l.Until, Clock: clockWords(l.Offset), ClockWrong: l.Offset.Abs() > clockAlarm}
+		row.Limits = limitsState(l)
+		if row.Limits.Kind == "warn" {
+			row.LimitsSince, view.Away = l.LimitsAt, true
+		}
 		if row.Name == "" {
 			row.Name = row.ID
 		}
@@ -64,6 +73,18 @@ func nodeState(s string) pill {
 		return pill{"warn", "Catching up"}
 	}
 	return pill{"bad", "Gone"}
+}
+
+// limitsState is how a node holds the limits of keys, in a word.
+func limitsState(l *store.Lease) pill {
+	words := map[limit.Mode]string{limit.Together: "Together", limit.Shared: "Share", limit.Allow: "None", limit.Refuse: "Refused"}[limit.Mode(l.Limits)]
+	switch {
+	case limit.Mode(l.Limits) == limit.Together:
+		return pill{"ok", words}
+	case !l.LimitsAt.IsZero():
+		return pill{"warn", words}
+	}
+	return pill{"", words}
 }
 
 // clockWords says how far a node's clock is from the database's.

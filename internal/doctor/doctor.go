@@ -45,6 +45,9 @@ type Config struct {
 	Journal    string
 	Backups    string // directory; empty: not looked at
 	BackupAge  time.Duration
+	Limits     string // URL of Redis; empty: none is used
+	LimitsAway string
+	LimitsWait time.Duration
 	Lease      time.Duration
 	Version    string
 
@@ -80,7 +83,7 @@ func Look(ctx context.Context, cfg Config) []Finding {
 		d.BackupAge = 26 * time.Hour
 	}
 	for _, look := range []func(){d.directory, d.readPepper, d.database, d.pepperFits, d.durability, d.cluster, d.keptJournal, d.keptBackups, d.disks,
-		d.clock, d.listeners, d.certificate, d.proxies, d.mail, d.running, d.memory} {
+		d.clock, d.listeners, d.certificate, d.proxies, d.mail, d.limits, d.running, d.memory} {
 		look()
 	}
 	if d.snap != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/limit"
 	"postern.dev/postern/internal/store"
 	"postern.dev/postern/internal/verify"
 )
@@ -65,6 +66,9 @@ var (
 	receiptsDesc   = describe1("receipts_total", "Answers to where a change is in force, by what they said.", "kind")
 	receiptDesc    = describe1("receipt_seconds", "From the commit of a change until it was in force on every node.")
 	leadsDesc      = describe1("leads", "Whether this node does what is done once in a cluster.")
+	limitsDesc     = describe1("limits_mode", "1 for how this node holds the limits of keys: together, or, while Redis is away, by share, allow or refuse. Only where Redis is set.", "mode")
+	limitsSinceD   = describe1("limits_mode_since_timestamp_seconds", "Since when.")
+	limitsAskDesc  = describe1("limits_questions_total", "Questions to Redis about limits, by what came of them.", "result")
 	recordedDesc   = describe1("activity_recorded_total", "Calls that were taken into the activity buffer.")
 	writtenDesc    = describe1("activity_written_total", "Calls that were written.")
 	bufferedDesc   = describe1("activity_buffered", "Calls that wait to be written.")
@@ -84,7 +88,7 @@ var (
 // Describe lists the figures.
 func (c *inner) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{decisionsDesc, keysDesc, bytesDesc, aliveDesc, leaseDesc, lagDesc, appliedDesc, offsetDesc,
-		tamperedDesc, alteredDesc, lostDesc, receiptsDesc, receiptDesc, leadsDesc, recordedDesc, writtenDesc, bufferedDesc, droppedDesc, spoolDesc, damagedDesc, lagTimeDesc, auditDesc, coveredDesc, auditSoundDesc, checkedDesc, degradedDesc, groupDesc, buildDesc} {
+		tamperedDesc, alteredDesc, lostDesc, receiptsDesc, receiptDesc, leadsDesc, limitsDesc, limitsSinceD, limitsAskDesc, recordedDesc, writtenDesc, bufferedDesc, droppedDesc, spoolDesc, damagedDesc, lagTimeDesc, auditDesc, coveredDesc, auditSoundDesc, checkedDesc, degradedDesc, groupDesc, buildDesc} {
 		ch <- d
 	}
 }
@@ -150,6 +154,7 @@ func (c *inner) Collect(ch chan<- prometheus.Metric) {
 		leads = 1
 	}
 	gauge(leadsDesc, leads)
+	c.limits(ch, v.Limits)
 	count(recordedDesc, float64(a.Recorded))
 	count(writtenDesc, float64(a.Written))
 	gauge(bufferedDesc, float64(a.Buffered))
@@ -157,6 +162,23 @@ func (c *inner) Collect(ch chan<- prometheus.Metric) {
 	count(damagedDesc, float64(a.Spool.DamagedFrames))
 	gauge(lagTimeDesc, a.Lag.Seconds())
 	gauge(buildDesc, 1, c.s.cfg.Version)
+}
+
+// limits are how the limits of keys are held, where that can change.
+func (c *inner) limits(ch chan<- prometheus.Metric, s *limit.State) {
+	if s == nil {
+		return
+	}
+	for _, m := range append(limit.Modes(), limit.Together) {
+		is := 0.0
+		if m == s.Mode {
+			is = 1
+		}
+		ch <- prometheus.MustNewConstMetric(limitsDesc, prometheus.GaugeValue, is, string(m))
+	}
+	ch <- prometheus.MustNewConstMetric(limitsSinceD, prometheus.GaugeValue, float64(s.Since.UnixMilli())/1000)
+	ch <- prometheus.MustNewConstMetric(limitsAskDesc, prometheus.CounterValue, float64(s.Asked-s.Failed), "answered")
+	ch <- prometheus.MustNewConstMetric(limitsAskDesc, prometheus.CounterValue, float64(s.Failed), "failed")
 }
 
 // receipts are the answers to where a change is in force, and how long it took.

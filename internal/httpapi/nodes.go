@@ -26,6 +26,7 @@ func (s *server) listNodes(ctx context.Context, _ *empty) (*nodesOutput, error) 
 func nodeJSON(all *keyring.Nodes, l *store.Lease, here string) api.Node {
 	n := api.Node{ID: l.Node, Name: l.Name, Version: l.Version, Address: l.Address, StartedAt: l.Started.UTC(), LeaseUntil: l.Until.UTC(),
 		Confirmed: l.Confirmed, Lag: max(0, all.Head-l.Confirmed), ClockOffsetMs: int64(l.Offset / time.Millisecond), Leads: l.Leads, Answers: l.Node == here}
+	n.Limits, n.LimitsSince = api.NodeLimits(l.Limits), l.LimitsAt
 	n.State = api.NodeState(all.State(l))
 	return n
 }

@@ -71,6 +71,9 @@ func (n *Node) openDoors() (err error) {
 	d.workers = map[string]func(context.Context) error{"gateway": d.proxy.Run, "upstreams": n.followUpstreams, "notifications": n.Notifier.Run, "audit": n.Auditor.Run, "legacy": n.learnLegacy, "durability": n.watchDurability, "lead": n.elect, "usage": n.mergeUsage}
 	n.openWatchers()
 	n.openJournal()
+	if n.limits != nil {
+		d.workers["limits"] = n.keepLimits
+	}
 	return err
 }
 

@@ -34,7 +34,9 @@ func (n *Node) journaled(ctx context.Context, seq int64) {
 const lostTold = 24 * time.Hour
 
 // warnings are what health tells besides.
-func (n *Node) warnings() (out []string) {
+func (n *Node) warnings() []string { return append(n.journalWarnings(), n.limitWarnings()...) }
+
+func (n *Node) journalWarnings() (out []string) {
 	if n.Journal == nil {
 		return nil
 	}

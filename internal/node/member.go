@@ -106,5 +106,6 @@ func (n *Node) info() store.NodeInfo {
 	if n.Verifier != nil {
 		i.Offset = n.Verifier.Offset()
 	}
+	i.Limits, i.LimitsAt = n.howLimits()
 	return i
 }

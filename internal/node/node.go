@@ -22,6 +22,7 @@ import (
 	"postern.dev/postern/internal/journal"
 	"postern.dev/postern/internal/keyring"
 	"postern.dev/postern/internal/leaks"
+	"postern.dev/postern/internal/limit/ledger"
 	"postern.dev/postern/internal/notify"
 	"postern.dev/postern/internal/signin"
 	"postern.dev/postern/internal/store"
@@ -64,6 +65,7 @@ type Config struct {
 	Lease        time.Duration
 	LeadFor      time.Duration // how long a node leads that says nothing more; 0: the default
 	Burst        postern.Rate
+	Limits       Limits
 	DailyLimit   int64         // of new accounts
 	KeepActivity time.Duration // single calls
 	KeepTotals   time.Duration // what is made from them
@@ -90,12 +92,14 @@ type Node struct {
 	Journal  *journal.Follower // nil where none is kept
 	CRM      *crm.Service      // nil where it isn't served
 
-	doors    doors
-	watchers watchers
-	legacy   legacy
-	lead     *leader
-	id       string // of this process in the table of leases
-	release  func()
+	doors       doors
+	watchers    watchers
+	legacy      legacy
+	lead        *leader
+	limits      *ledger.Ledger // nil where each node counts for itself
+	limitsMoved chan struct{}  // signalled when Redis went or came back
+	id          string         // of this process in the table of leases
+	release     func()
 }
 
 // Open takes the data directory, opens the databases and puts a node together.
@@ -201,8 +205,12 @@ func (n *Node) openRooms(ctx context.Context) (err error) {
 	}
 	records := verifystore.Of(n.DB, own)
 	records.Info = n.info
+	shared, err := n.openLimits(ctx)
+	if err != nil {
+		return err
+	}
 	n.Verifier, err = verify.New(verify.Config{Store: records, Node: n.id, Clock: cfg.Clock, Pepper: n.Pepper, Brand: cfg.Brand, Shared: n.DB.Engine == store.Postgres,
-		Lease: cfg.Lease, Burst: cfg.Burst, Sink: n.Activity, Applied: n.applied, Proved: n.legacy.onProved, Log: cfg.Log})
+		Lease: cfg.Lease, Burst: cfg.Burst, Ledger: shared, Sink: n.Activity, Applied: n.applied, Proved: n.legacy.onProved, Log: cfg.Log})
 	if err != nil {
 		return err
 	}
@@ -238,6 +246,9 @@ func (n *Node) Close() error {
 			n.Config.Log.Warn("old secrets may end later: other nodes don't know that this one has left", "err", err)
 		}
 		errs = append(errs, n.Activity.Close())
+	}
+	if n.limits != nil {
+		errs = append(errs, n.limits.Close())
 	}
 	if n.DB != nil {
 		errs = append(errs, n.DB.Close())

@@ -23,6 +23,8 @@ type NodeInfo struct {
 	Protocol int64
 	Address  string        // at which people and other programs reach it
 	Offset   time.Duration // by how much the database's clock is ahead of the node's
+	Limits   string        // how it holds the limits of keys: a limit.Mode, or empty where it is alone
+	LimitsAt time.Time     // since when, where that can change
 }
 
 // Lease is a node's right to decide without asking the database.
@@ -56,11 +58,11 @@ func (d *DB) RenewLeaseOf(ctx context.Context, n NodeInfo, ttl time.Duration) (n
 			return err
 		}
 		return q.exec(ctx, "renew the lease", `
-			insert into leases (node, started_at, until, confirmed, name, version, protocol, address, clock_offset)
-			values ($1, $2, $3, 0, $4, $5, $6, $7, $8)
+			insert into leases (node, started_at, until, confirmed, name, version, protocol, address, clock_offset, limits, limits_since)
+			values ($1, $2, $3, 0, $4, $5, $6, $7, $8, $9, $10)
 			on conflict (node) do update set until = case when excluded.until > leases.until then excluded.until else leases.until end,
-			clock_offset = excluded.clock_offset`,
-			n.Node, micros(now), micros(now.Add(ttl)), n.Name, n.Version, n.Protocol, n.Address, n.Offset.Microseconds())
+			clock_offset = excluded.clock_offset, limits = excluded.limits, limits_since = excluded.limits_since`,
+			n.Node, micros(now), micros(now.Add(ttl)), n.Name, n.Version, n.Protocol, n.Address, n.Offset.Microseconds(), n.Limits, micros(n.LimitsAt))
 	})
 	if d.Engine == SQLite && (errors.Is(err, postern.CodeStorageFull) || errors.Is(err, postern.CodeUnavailable)) {
 		return d.now(ctx)
@@ -87,13 +89,13 @@ func (q *queries) Leases(ctx context.Context) ([]Lease, time.Time, error) {
 	if err != nil {
 		return nil, now, err
 	}
-	rows, err := q.db.QueryContext(ctx, `select l.node, l.name, l.version, l.protocol, l.address, l.clock_offset, l.started_at, l.until, l.confirmed,
+	rows, err := q.db.QueryContext(ctx, `select l.node, l.name, l.version, l.protocol, l.address, l.clock_offset, l.started_at, l.until, l.confirmed, l.limits, l.limits_since,
 		coalesce(w.until, 0) from leases l left join leaders w on w.work = 'periodic' and w.node = l.node order by l.node`)
 	out, err := collect(rows, err, func(s scanner) (l Lease, err error) {
-		var offset, started, until, leads int64
-		err = s.Scan(&l.Node, &l.Name, &l.Version, &l.Protocol, &l.Address, &offset, &started, &until, &l.Confirmed, &leads)
+		var offset, started, until, since, leads int64
+		err = s.Scan(&l.Node, &l.Name, &l.Version, &l.Protocol, &l.Address, &offset, &started, &until, &l.Confirmed, &l.Limits, &since, &leads)
 		l.Offset, l.Started, l.Until = time.Duration(offset)*time.Microsecond, fromMicros(started), fromMicros(until)
-		l.Leads = leads > micros(now)
+		l.LimitsAt, l.Leads = fromMicros(since), leads > micros(now)
 		return l, err
 	})
 	return out, now, err

@@ -359,6 +359,14 @@ func TestLeases(t *testing.T) {
 		if _, err := db.RenewLease(t.Context(), "n1", time.Second); err != nil {
 			t.Fatal(err)
 		}
+		for _, how := range []store.NodeInfo{{Node: "n1", Limits: "together", LimitsAt: t0}, {Node: "n1"}} {
+			if _, err := db.RenewLeaseOf(t.Context(), how, time.Second); err != nil {
+				t.Fatal(err)
+			}
+			if ls, _, err := db.Leases(t.Context()); err != nil || len(ls) != 1 || ls[0].Limits != how.Limits || !ls[0].LimitsAt.Equal(how.LimitsAt) {
+				t.Errorf("leases %+v, %v; want that limits are held by %q since %v", ls, err, how.Limits, how.LimitsAt)
+			}
+		}
 		for range 5 {
 			write(t, db, func(ctx context.Context, tx *store.Tx) error {
 				_, err := tx.AppendFeed(ctx, postern.Change{At: t0, Kind: postern.ChangeCatalog})

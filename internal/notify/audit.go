@@ -22,7 +22,7 @@ func (n *Notifier) AuditIsBroken(ctx context.Context, entry int64, why string) e
 		if !a.Operator || a.Altered {
 			continue
 		}
-		who, err := n.people(ctx, a.ID)
+		who, err := n.people(ctx, n.db, a.ID)
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ const Campaign = "campaign"
 // RotateMany tells members of an account of a rotation of many keys: each of them
 // once for each dedupe, however many nodes see it.
 func (n *Notifier) RotateMany(ctx context.Context, a postern.AccountID, to []postern.MemberID, dedupe, subject, words, link string) error {
-	who, err := n.people(ctx, a)
+	who, err := n.people(ctx, n.db, a)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func (n *Notifier) leaked(ctx context.Context, tx *store.Tx, e *postern.AuditEnt
 	if text("source") == postern.LeakFromGitHub {
 		d.subject += " in public code"
 	}
-	who, err := n.people(ctx, e.AccountID)
+	who, err := n.people(ctx, tx, e.AccountID)
 	if err != nil {
 		return nil, err
 	}

@@ -106,7 +106,7 @@ func (n *Notifier) keysOf(ctx context.Context, a postern.AccountID) error {
 	if err != nil {
 		return err
 	}
-	who, err := n.people(ctx, a)
+	who, err := n.people(ctx, n.db, a)
 	if err != nil {
 		return err
 	}
@@ -308,7 +308,7 @@ func (n *Notifier) event(ctx context.Context, tx *store.Tx, e *postern.AuditEntr
 		if err != nil {
 			return nil, err
 		}
-		who, err := n.people(ctx, e.AccountID)
+		who, err := n.people(ctx, tx, e.AccountID)
 		if err != nil {
 			return nil, err
 		}
@@ -317,7 +317,7 @@ func (n *Notifier) event(ctx context.Context, tx *store.Tx, e *postern.AuditEntr
 	default:
 		return n.watched(ctx, tx, e, d)
 	}
-	who, err := n.people(ctx, e.AccountID)
+	who, err := n.people(ctx, tx, e.AccountID)
 	if err != nil {
 		return nil, err
 	}
@@ -355,15 +355,21 @@ func (n *Notifier) tell(ctx context.Context, tx *store.Tx, out []draft) error {
 
 // people are an account's members, for telling who should know.
 type people struct {
-	n     *Notifier
+	q     peopleReader
 	by    map[postern.MemberID]*postern.Member
 	all   []postern.Member
 	teams map[postern.TeamID][]postern.MemberID
 }
 
-func (n *Notifier) people(ctx context.Context, a postern.AccountID) (*people, error) {
-	all, err := n.db.Members(ctx, a, false)
-	p := &people{n: n, by: map[postern.MemberID]*postern.Member{}, all: all, teams: map[postern.TeamID][]postern.MemberID{}}
+// peopleReader is the database, or the transaction that tells them, which knows more.
+type peopleReader interface {
+	Members(context.Context, postern.AccountID, bool) ([]postern.Member, error)
+	TeamMembers(context.Context, postern.AccountID, postern.TeamID) ([]postern.MemberID, error)
+}
+
+func (n *Notifier) people(ctx context.Context, q peopleReader, a postern.AccountID) (*people, error) {
+	all, err := q.Members(ctx, a, false)
+	p := &people{q: q, by: map[postern.MemberID]*postern.Member{}, all: all, teams: map[postern.TeamID][]postern.MemberID{}}
 	for i := range all {
 		p.by[all[i].ID] = &all[i]
 	}
@@ -386,7 +392,7 @@ func (p *people) of(ctx context.Context, k *postern.ServiceKey) (out []reader, e
 	if k.TeamID != "" {
 		team, ok := p.teams[k.TeamID]
 		if !ok {
-			if team, err = p.n.db.TeamMembers(ctx, k.AccountID, k.TeamID); err != nil {
+			if team, err = p.q.TeamMembers(ctx, k.AccountID, k.TeamID); err != nil {
 				return nil, err
 			}
 			p.teams[k.TeamID] = team

@@ -16,7 +16,7 @@ const (
 // Migration tells whoever looks after the move of an old credential, and those who run
 // the account, of something about it: once for each dedupe, however many nodes see it.
 func (n *Notifier) Migration(ctx context.Context, a postern.AccountID, owner postern.MemberID, kind, dedupe, subject, words, link string) error {
-	who, err := n.people(ctx, a)
+	who, err := n.people(ctx, n.db, a)
 	if err != nil {
 		return err
 	}

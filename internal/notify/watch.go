@@ -51,7 +51,7 @@ func (n *Notifier) watched(ctx context.Context, tx *store.Tx, e *postern.AuditEn
 	if err != nil {
 		return nil, err
 	}
-	who, err := n.people(ctx, e.AccountID)
+	who, err := n.people(ctx, tx, e.AccountID)
 	if err != nil {
 		return nil, err
 	}

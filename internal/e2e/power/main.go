@@ -6,7 +6,8 @@
 //
 // The data directory lies on a file system of its own that forgets what was not
 // synced, or keeps some of its pages in any order. Three things run on it: the
-// real server, whose keys are made and ended; its store alone, as it is; and, as
+// real server, whose keys are made and ended; its store alone, with several writers
+// whose changes share commits, as it is; and, as
 // the control, its store with synchronous=NORMAL, which must lose writes, or the
 // cuts show nothing. It needs /dev/fuse and to be root.
 package main
@@ -55,6 +56,7 @@ type result struct {
 	cuts                   int
 	acknowledged, lost     int
 	syncs, forgotten       int
+	commits                int64 // of those, where they are counted
 	firstLoss, unreadable  string
 	revoked, revokedWorked int
 }
@@ -63,6 +65,9 @@ func (r *result) print() {
 	fmt.Printf("%-44s %3d cuts: %6d changes acknowledged, %d lost", r.name, r.cuts, r.acknowledged, r.lost)
 	if r.revoked > 0 {
 		fmt.Printf("; %d keys ended, %d of them accepted afterwards", r.revoked, r.revokedWorked)
+	}
+	if r.commits > 0 {
+		fmt.Printf("; in %d commits", r.commits)
 	}
 	fmt.Printf("; %d syncs, %d unsynced pages forgotten\n", r.syncs, r.forgotten)
 	if r.unreadable != "" {
@@ -108,6 +113,8 @@ func run(ctx context.Context, cuts int, seed uint64, life time.Duration, binary 
 		return fmt.Errorf("something that was acknowledged is gone: %s%s %s%s", store.firstLoss, server.firstLoss, store.unreadable, server.unreadable)
 	case control.lost == 0:
 		return fmt.Errorf("the control lost nothing: the cuts show nothing")
+	case store.commits >= int64(store.acknowledged):
+		return fmt.Errorf("no commit held several changes: nothing is said of those")
 	case store.acknowledged < cuts || server.acknowledged < cuts:
 		return fmt.Errorf("too little was written to say anything")
 	}

@@ -114,7 +114,7 @@ func (m *machine) round(ctx context.Context, i int, life time.Duration) error {
 	m.look(ctx, url)
 	over := make(chan struct{})
 	var clients sync.WaitGroup
-	for range 4 {
+	for range writers {
 		clients.Go(func() { m.change(ctx, url, over) })
 	}
 	time.Sleep(20*time.Millisecond + time.Duration(m.rnd.Int64N(int64(life)))) // the life of this round is what is random

@@ -3,13 +3,14 @@ package main
 import (
 	"bufio"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing/fstest"
 	"time"
 
@@ -21,28 +22,41 @@ func openStore(ctx context.Context, file string, relaxed bool) (*store.Pool, err
 	return store.Open(ctx, store.PoolConfig{Target: file, Table: "schema_writes", Relaxed: relaxed, Migrations: fstest.MapFS{"sqlite/0001_writes.sql": sql}})
 }
 
-// write writes one number after the other, and says each once it is committed.
+// writers is how many write at once, so that several share a commit.
+const writers = 8
+
+// write writes numbers, each once, and says each once it is committed.
 func write(ctx context.Context, file string, relaxed bool) error {
 	p, err := openStore(ctx, file, relaxed)
 	if err != nil {
 		return err
 	}
-	var n int64
-	if err := p.Read().QueryRowContext(ctx, "select coalesce(max(n), 0) from writes").Scan(&n); err != nil {
+	var last int64
+	if err := p.Read().QueryRowContext(ctx, "select coalesce(max(n), 0) from writes").Scan(&last); err != nil {
 		return err
 	}
 	fmt.Println(0)
-	for {
-		n++
-		err := p.Write(ctx, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, "insert into writes (n, text) values ($1, $2)", n, fmt.Sprintf("%0200d", n))
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		fmt.Println(n)
+	var said sync.Mutex
+	failed := make(chan error)
+	for range writers {
+		go func() {
+			for {
+				var n int64
+				err := p.WriteGrouped(ctx, func(tx store.Statements) error {
+					// The next number, of those before it in the same commit too.
+					return tx.QueryRowContext(ctx, "insert into writes (n, text) select coalesce(max(n), 0) + 1, $1 from writes returning n", strings.Repeat("x", 200)).Scan(&n)
+				})
+				if err != nil {
+					failed <- err
+					return
+				}
+				said.Lock()
+				fmt.Println(n, p.GroupSizes().Commits)
+				said.Unlock()
+			}
+		}()
 	}
+	return <-failed
 }
 
 // count says which number is the last, how many there are, and whether the database is sound.
@@ -92,18 +106,20 @@ func cutWriter(ctx context.Context, name, mnt string, relaxed bool, cuts int, rn
 			r.unreadable, r.cuts = fmt.Sprintf("after cut %d the database can't be opened", i), i
 			return r, unmount()
 		}
-		next := make(chan *disk, 1)
+		next, here := make(chan *disk, 1), int64(0)
 		time.AfterFunc(20*time.Millisecond+time.Duration(rnd.Int64N(int64(life))), func() {
 			next <- d.cut(keepOf(i, rnd))
 			cmd.Process.Kill()
 		})
 		for said.Scan() {
-			var n int64
-			if fmt.Sscan(said.Text(), &n); n > acked {
-				acked = n
+			var n, commits int64
+			if fmt.Sscan(said.Text(), &n, &commits); n > 0 {
+				acked = max(acked, n)
 				r.acknowledged++
+				here = commits
 			}
 		}
+		r.commits += here
 		cmd.Wait()
 		d = <-next
 		if err := unmount(); err != nil {

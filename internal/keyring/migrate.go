@@ -92,37 +92,63 @@ func (kr *Keyring) EditMigration(ctx context.Context, by postern.Actor, id, acti
 	return out, err
 }
 
-// AddMigration makes an item of what an inventory saw, or puts that into the item that is there.
-func (kr *Keyring) AddMigration(ctx context.Context, by postern.Actor, key postern.KeyID, fingerprint, name, seen string) (out store.MigrationItem, err error) {
-	const action = "migration.upload"
-	_, err = kr.change(ctx, by, action, fingerprint, func(c *change) error {
+// MigrationSeen is what an inventory saw of one credential.
+type MigrationSeen struct {
+	Key         postern.KeyID // of what was imported; empty where that isn't there
+	Fingerprint string
+	Name        string
+	Seen        string // JSON
+}
+
+// MaxMigrationBatch is the most items that are added in one transaction.
+const MaxMigrationBatch = 50
+
+const actMigrationUpload = "migration.upload"
+
+// AddMigrations makes items of what an inventory saw, or puts that into the items that
+// are there: all of them in one transaction, or none.
+func (kr *Keyring) AddMigrations(ctx context.Context, by postern.Actor, list []MigrationSeen) error {
+	if len(list) == 0 || len(list) > MaxMigrationBatch {
+		return postern.Invalidf("items", "Give from 1 to %d items.", MaxMigrationBatch)
+	}
+	_, err := kr.changeAlone(ctx, by, actMigrationUpload, list[0].Fingerprint, func(c *change) error {
 		if _, err := c.member(postern.PermKeysWrite); err != nil {
 			return err
 		}
-		i, ok, err := c.MigrationByFingerprint(ctx, by.AccountID, fingerprint)
-		if err == nil && !ok && key != "" {
-			var m *store.MigrationItem
-			if m, err = c.migration(string(key)); err == nil {
-				i = *m
-			}
-		} else if !ok {
-			i = store.MigrationItem{AccountID: by.AccountID, CreatedAt: c.now, Name: name}
-		}
-		if err != nil {
-			return err
-		}
-		was := itemFacts(&i)
-		i.Fingerprint, i.Seen, i.SeenAt = fingerprint, seen, c.now
-		if i.Key == "" && key != "" {
-			// Where both are there, what was decided about the credential counts.
-			if _, taken, err := c.MigrationOf(ctx, key); err != nil || taken {
+		for n := range list {
+			if err := c.addMigration(&list[n]); err != nil {
 				return err
 			}
-			i.Key = key
 		}
-		return c.saveMigration(&i, was, action, &out)
+		return nil
 	})
-	return out, err
+	return err
+}
+
+func (c *change) addMigration(in *MigrationSeen) error {
+	i, ok, err := c.MigrationByFingerprint(c.ctx, c.by.AccountID, in.Fingerprint)
+	if err == nil && !ok && in.Key != "" {
+		var m *store.MigrationItem
+		if m, err = c.migration(string(in.Key)); err == nil {
+			i = *m
+		}
+	} else if !ok {
+		i = store.MigrationItem{AccountID: c.by.AccountID, CreatedAt: c.now, Name: in.Name}
+	}
+	if err != nil {
+		return err
+	}
+	was := itemFacts(&i)
+	i.Fingerprint, i.Seen, i.SeenAt = in.Fingerprint, in.Seen, c.now
+	if i.Key == "" && in.Key != "" {
+		// Where both are there, what was decided about the credential counts.
+		if _, taken, err := c.MigrationOf(c.ctx, in.Key); err != nil || taken {
+			return err
+		}
+		i.Key = in.Key
+	}
+	var out store.MigrationItem
+	return c.saveMigration(&i, was, actMigrationUpload, &out)
 }
 
 func (c *change) migration(id string) (*store.MigrationItem, error) {

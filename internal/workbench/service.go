@@ -206,50 +206,6 @@ func uploaded(i *store.MigrationItem) *Item {
 	return &up
 }
 
-// Upload puts the items of an inventory beside what is known: found again by their
-// fingerprints. It tells how many were new, and how many belong to imported credentials.
-func (s *Service) Upload(ctx context.Context, by postern.Actor, items []Item) (added, matched int, err error) {
-	for n := range items {
-		it := &items[n]
-		if !fingerprint(string(it.Fingerprint)) {
-			return added, matched, postern.Invalidf("items", "Item %d has no fingerprint: it is fp_ with 16 hexadecimal digits.", n+1)
-		}
-		list, err := s.cfg.Keyring.LegacyByFingerprint(ctx, by, string(it.Fingerprint))
-		if err != nil {
-			return added, matched, err
-		}
-		var key postern.KeyID
-		name := it.Name
-		if len(list) > 0 {
-			key, name = list[0].ID, list[0].Name
-			matched++
-		}
-		if name == "" {
-			name = strings.TrimSpace("Unknown credential " + it.Shown)
-		}
-		if len(it.Operations) > maxOperations || len(it.Callers) > maxCallers {
-			return added, matched, postern.Invalidf("items", "Item %d has more operations or callers than an inventory tells apart.", n+1)
-		}
-		for k := range it.Operations {
-			it.Operations[k].Ways = nil // what permits it is asked of the catalogs in force
-		}
-		body, err := json.Marshal(it)
-		if err != nil {
-			return added, matched, err
-		}
-		if _, err := s.cfg.Keyring.AddMigration(ctx, by, key, string(it.Fingerprint), clip(postern.HideSecrets(name)), postern.HideSecrets(string(body))); err != nil {
-			return added, matched, err
-		}
-		added++
-	}
-	return added, matched, nil
-}
-
-func fingerprint(s string) bool {
-	hexa, ok := strings.CutPrefix(s, "fp_")
-	return ok && len(hexa) == 16 && strings.Trim(hexa, "0123456789abcdef") == ""
-}
-
 // Choose decides the path of an item.
 func (s *Service) Choose(ctx context.Context, by postern.Actor, id string, to To, why string) (*View, error) {
 	if to != ToServiceKey && to != ToApp && to != ToRetire {

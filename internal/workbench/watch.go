@@ -293,6 +293,6 @@ func (w *Watcher) link(ctx context.Context, by postern.Actor, i *store.Migration
 	if err != nil || len(list) == 0 {
 		return err
 	}
-	_, err = w.cfg.Keyring.AddMigration(ctx, by, list[0].ID, i.Fingerprint, i.Name, i.Seen)
+	err = w.cfg.Keyring.AddMigrations(ctx, by, []keyring.MigrationSeen{{Key: list[0].ID, Fingerprint: i.Fingerprint, Name: i.Name, Seen: i.Seen}})
 	return err
 }

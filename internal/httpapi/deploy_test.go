@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"postern.dev/postern/internal/httpapi"
 )
 
 var (
@@ -17,7 +19,7 @@ var (
 // Every figure that the dashboard and the alerts look at is one that a server
 // tells, or they would be silent for ever.
 func TestDashboardAndAlertsNameMetrics(t *testing.T) {
-	w := newWorld(t, t.TempDir()+"/postern.db")
+	w := newWorld(t, t.TempDir()+"/postern.db", func(c *httpapi.Config) { c.Journal = func() (int64, bool) { return 7, true } })
 	w.send("GET", "/v1/members/me", w.secret, "")
 	there, _ := w.scrape()
 	for file, least := range map[string]int{"grafana/postern.json": 20, "prometheus/postern.rules.yml": 12, "prometheus/postern.test.yml": 5} {

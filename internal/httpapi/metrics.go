@@ -81,6 +81,8 @@ var (
 	auditSoundDesc = describe1("audit_sound", "1, or 0 where the audit log is known to be broken.")
 	checkedDesc    = describe1("audit_checked_timestamp_seconds", "When the whole audit log was checked last.")
 	degradedDesc   = describe1("durability_degraded", "1 where an acknowledged change might be lost with a server; health says why.")
+	journalDesc    = describe1("journal_failing", "1 where the journal of revocations is not written; not there where none is kept.")
+	heldDesc       = describe1("journal_feed", "The number of the change up to which the journal of revocations holds all.")
 	groupDesc      = describe1("store_group_size", "How many changes one commit made durable, on SQLite.")
 	buildDesc      = describe1("build_info", "The version that runs.", "version")
 )
@@ -88,7 +90,7 @@ var (
 // Describe lists the figures.
 func (c *inner) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{decisionsDesc, keysDesc, bytesDesc, aliveDesc, leaseDesc, lagDesc, appliedDesc, offsetDesc,
-		tamperedDesc, alteredDesc, lostDesc, receiptsDesc, receiptDesc, leadsDesc, limitsDesc, limitsSinceD, limitsAskDesc, recordedDesc, writtenDesc, bufferedDesc, droppedDesc, spoolDesc, damagedDesc, lagTimeDesc, auditDesc, coveredDesc, auditSoundDesc, checkedDesc, degradedDesc, groupDesc, buildDesc} {
+		tamperedDesc, alteredDesc, lostDesc, receiptsDesc, receiptDesc, leadsDesc, limitsDesc, limitsSinceD, limitsAskDesc, recordedDesc, writtenDesc, bufferedDesc, droppedDesc, spoolDesc, damagedDesc, lagTimeDesc, auditDesc, coveredDesc, auditSoundDesc, checkedDesc, degradedDesc, journalDesc, heldDesc, groupDesc, buildDesc} {
 		ch <- d
 	}
 }
@@ -131,6 +133,11 @@ func (c *inner) Collect(ch chan<- prometheus.Metric) {
 		degraded = 1
 	}
 	gauge(degradedDesc, degraded)
+	if c.s.cfg.Journal != nil {
+		held, failing := c.s.cfg.Journal()
+		gauge(heldDesc, float64(held))
+		gauge(journalDesc, map[bool]float64{true: 1}[failing])
+	}
 	if c.s.cfg.DB.Engine == store.SQLite {
 		ch <- groupSizes(c.s.cfg.DB.GroupSizes())
 	}

@@ -52,8 +52,10 @@ type Config struct {
 	Stopping <-chan struct{}
 	// Warnings, where given, are what health tells besides what it finds itself.
 	Warnings func() []string
-	Now      func() time.Time
-	Log      *slog.Logger
+	// Journal, where a journal of revocations is kept, says up to which change it holds all, and whether it can't be written.
+	Journal func() (feed int64, failing bool)
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 func (c *Config) fill() error {

@@ -59,7 +59,7 @@ func (n *Node) openDoors() (err error) {
 	}
 	d.advice = advice.NewService(n.Keyring, n.Activity, cfg.Now)
 	api, err := httpapi.New(httpapi.Config{Advice: d.advice, Leaks: n.Leaks, Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Door: d.door,
-		Auditor: n.Auditor, Leads: n.leads, PublicURL: cfg.PublicURL, Version: cfg.Version, Stopping: d.stopping, Warnings: n.warnings, Now: cfg.Now, Log: cfg.Log})
+		Auditor: n.Auditor, Leads: n.leads, PublicURL: cfg.PublicURL, Version: cfg.Version, Stopping: d.stopping, Warnings: n.warnings, Journal: n.journalState(), Now: cfg.Now, Log: cfg.Log})
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,17 @@ func (n *Node) journaled(ctx context.Context, seq int64) {
 	}
 }
 
+// journalState tells how the journal is; nil where none is kept.
+func (n *Node) journalState() func() (feed int64, failing bool) {
+	if n.Config.Journal == "" {
+		return nil
+	}
+	return func() (int64, bool) {
+		s := n.Journal.State()
+		return s.Feed, s.Failed != ""
+	}
+}
+
 // lostTold is for how long health says that the feed went back; doctor says it longer.
 const lostTold = 24 * time.Hour
 

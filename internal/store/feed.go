@@ -98,6 +98,21 @@ func (d *DB) ConfirmFeed(ctx context.Context, node string, seq int64) error {
 }
 
 // FeedSeqOf is the number of the latest change of one thing, 0 if it never changed.
+// What it tells of is kept: on PostgreSQL a change may be seen that no standby has
+// yet, since whoever made it waited no longer, and a failover would undo it.
+func (d *DB) FeedSeqOf(ctx context.Context, kind postern.ChangeKind, id string) (n int64, err error) {
+	if d.Engine == SQLite {
+		return d.queries.FeedSeqOf(ctx, kind, id)
+	}
+	// Its own commit is confirmed only after all that it has seen.
+	_, err = d.Write(ctx, func(tx *Tx) (err error) {
+		n, err = tx.FeedSeqOf(ctx, kind, id)
+		return err
+	})
+	return n, err
+}
+
+// FeedSeqOf is DB's within a transaction.
 func (q *queries) FeedSeqOf(ctx context.Context, kind postern.ChangeKind, id string) (int64, error) {
 	var n int64
 	err := q.db.QueryRowContext(ctx, "select coalesce(max(seq), 0) from feed where ref = $1 and kind = $2", id, string(kind)).Scan(&n)

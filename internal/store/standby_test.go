@@ -59,7 +59,18 @@ func TestCommitThatNoStandbyConfirms(t *testing.T) {
 	if d, err := db.CheckDurability(t.Context(), store.StandbyRequired); err != nil || d.Level != store.DurabilityFull {
 		t.Errorf("CheckDurability with a standby that is waited for = %+v, %v; want full", d, err)
 	}
+	// What is seen of such a change is told of only once a standby has it.
+	go func() {
+		_, err := db.FeedSeqOf(t.Context(), postern.ChangeCredential, "key")
+		done <- err
+	}()
+	if err := cancelled(t, admin, done); !errors.Is(err, postern.CodeUnavailable) {
+		t.Errorf("FeedSeqOf of what no standby confirmed = %v, want unavailable", err)
+	}
 	standby("")
+	if _, err := db.FeedSeqOf(t.Context(), postern.ChangeCredential, "key"); err != nil {
+		t.Errorf("FeedSeqOf once no standby is waited for: %v", err)
+	}
 	if err := write(t.Context()); err != nil {
 		t.Errorf("once no standby is waited for: %v", err)
 	}

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // network takes the place of 10.0.0.0/24, in which deploy/patroni is written.
@@ -164,7 +166,9 @@ func (d *databases) members(ctx context.Context) ([]member, error) {
 	return nil, last
 }
 
-// whole waits until there is a primary, a synchronous standby and another one.
+// whole waits until there is a primary, a synchronous standby and another one,
+// and both follow it. What Patroni tells of a member may be some seconds old: one
+// that is still being rewound counts as running.
 func (d *databases) whole(ctx context.Context) error {
 	var seen []member
 	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(500 * time.Millisecond) {
@@ -178,11 +182,25 @@ func (d *databases) whole(ctx context.Context) error {
 				roles[m.Role]++
 			}
 		}
-		if roles["leader"] == 1 && roles["sync_standby"] == 1 && roles["replica"] == 1 {
+		if roles["leader"] == 1 && roles["sync_standby"] == 1 && roles["replica"] == 1 && d.followed(ctx) {
 			return nil
 		}
 	}
 	return fmt.Errorf("the databases do not come together: %v", seen)
+}
+
+// followed reports whether both standbys get what the primary writes, as it says itself.
+func (d *databases) followed(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	pool, err := pgxpool.New(ctx, d.direct())
+	if err != nil {
+		return false
+	}
+	defer pool.Close()
+	var all, confirming int
+	err = pool.QueryRow(ctx, "select count(*), count(*) filter (where sync_state in ('sync', 'quorum')) from pg_stat_replication where state = 'streaming'").Scan(&all, &confirming)
+	return err == nil && all == 2 && confirming >= 1
 }
 
 // killPrimary kills the server that is the primary, and its Patroni first where told to.

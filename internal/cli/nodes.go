@@ -60,7 +60,7 @@ func nodeState(n api.Node) screen.Cell {
 func (c *call) nodeLimits(n api.Node) screen.Cell {
 	cell := screen.Cell{Text: string(n.Limits)}
 	if n.Limits != api.LimitsTogether && !n.LimitsSince.IsZero() {
-		cell.Text += " since " + c.Short(n.LimitsSince)
+		cell.Text += ", " + c.Short(n.LimitsSince)
 		cell.Tone = screen.Caution
 	}
 	return cell

@@ -80,7 +80,7 @@ func (n *Node) limitWarnings() []string {
 	if s.Mode == limit.Together && s.Why == "" {
 		return nil
 	}
-	return []string{fmt.Sprintf("Limits are not counted together since %s: Redis is away, %s. Meanwhile %s.", s.Since.UTC().Format(time.RFC3339), s.Why, meanwhile[s.Mode])}
+	return []string{fmt.Sprintf("Limits are not counted together since %s: Redis is away: %s. Meanwhile %s.", s.Since.UTC().Format(time.RFC3339), s.Why, meanwhile[s.Mode])}
 }
 
 var meanwhile = map[limit.Mode]string{

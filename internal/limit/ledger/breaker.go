@@ -76,7 +76,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 	swept := l.clock()
 	for ctx.Err() == nil {
 		wait := lookEvery
-		if !l.together.Load() {
+		if !l.together.Load() || l.failures.Load() > 0 {
 			wait = retryEvery
 		}
 		timer := time.NewTimer(wait - rand.N(wait/5))
@@ -101,6 +101,7 @@ func (l *Ledger) look(ctx context.Context) {
 	switch {
 	case ctx.Err() != nil:
 	case err == nil:
+		l.failures.Store(0)
 		l.comeBack()
 	case l.together.Load():
 		l.failed(err)

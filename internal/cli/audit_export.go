@@ -186,11 +186,7 @@ func keptNumber(path string) (int64, error) {
 
 // keepNumber replaces the file whole, so that it never holds half a number.
 func keepNumber(path string, n int64) error {
-	tmp := path + ".new"
-	if err := os.WriteFile(tmp, fmt.Appendf(nil, "%d\n", n), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
+	return replaceFile(path, fmt.Appendf(nil, "%d\n", n))
 }
 
 // counting tells now and then how much went through.

@@ -94,19 +94,34 @@ func (a *app) writeConfig(c config) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".config-*") // made with mode 0600
-	if err != nil {
+	if err := replaceFile(path, append(b, '\n')); err != nil {
 		return fmt.Errorf("save login: %w", err)
+	}
+	return nil
+}
+
+// replaceFile writes a file for its owner alone, whole or not at all, also where the
+// power fails.
+func replaceFile(path string, b []byte) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, ".postern-*") // made with mode 0600
+	if err != nil {
+		return err
 	}
 	defer os.Remove(f.Name())
-	_, err = f.Write(append(b, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
 	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("save login: %w", err)
+		return err
 	}
+	defer d.Close()
+	_ = d.Sync() // not every file system syncs directories
 	return nil
 }
 

@@ -13,6 +13,7 @@ const (
 	simPoll   = 2 * time.Second
 	simTrial  = 30 * time.Second // in which things go wrong
 	simHealed = simTrial + simLease + 6*time.Second
+	simQuiet  = simHealed - 6*time.Second // after which no change begins: one that waited so long must not be the last thing that is looked at
 	simKeys   = 10
 )
 

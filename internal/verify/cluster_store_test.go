@@ -114,6 +114,11 @@ func (st *simStore) change(id string, hold time.Duration, build func() (int, pos
 		st.queue = append(st.queue, func() { st.change(id, hold, build, done) })
 		return
 	}
+	if st.s.now() > simQuiet {
+		st.next(false)
+		done(nil, errDown)
+		return
+	}
 	if seq, made := st.is.done[id]; made {
 		st.next(false)
 		done(seq, nil)

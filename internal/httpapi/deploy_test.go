@@ -8,7 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"postern.dev/postern"
 	"postern.dev/postern/internal/httpapi"
+	"postern.dev/postern/internal/limit"
+	"postern.dev/postern/internal/verify"
 )
 
 var (
@@ -19,7 +22,7 @@ var (
 // Every figure that the dashboard and the alerts look at is one that a server
 // tells, or they would be silent for ever.
 func TestDashboardAndAlertsNameMetrics(t *testing.T) {
-	w := newWorld(t, t.TempDir()+"/postern.db", func(c *httpapi.Config) { c.Journal = func() (int64, bool) { return 7, true } })
+	w := openWith(t, t.TempDir()+"/postern.db", verify.Config{Ledger: away{}}, func(c *httpapi.Config) { c.Journal = func() (int64, bool) { return 7, true } }).setUp()
 	w.send("GET", "/v1/members/me", w.secret, "")
 	there, _ := w.scrape()
 	for file, least := range map[string]int{"grafana/postern.json": 20, "prometheus/postern.rules.yml": 12, "prometheus/postern.test.yml": 5} {
@@ -42,6 +45,12 @@ func TestDashboardAndAlertsNameMetrics(t *testing.T) {
 		t.Error("a metric that isn't there is found")
 	}
 }
+
+// away is a ledger that is away.
+type away struct{}
+
+func (away) Take([postern.KeyIDLen]byte, int64, int64) limit.Taken { return limit.Taken{Mode: limit.Allow} }
+func (away) State() limit.State                                    { return limit.State{Mode: limit.Allow} }
 
 // expressions are the parts of a file in which metrics are named.
 func expressions(t *testing.T, file, text string) string {

@@ -91,7 +91,7 @@ func (l *lag) Now() verify.Instant {
 // A server whose lease has run out isn't ready, and can't tell whom it may answer.
 func TestNotReadyWithoutItsLease(t *testing.T) {
 	clock := &lag{clock: verify.SystemClock()}
-	w := openWith(t, t.TempDir()+"/postern.db", clock)
+	w := openWith(t, t.TempDir()+"/postern.db", verify.Config{Clock: clock})
 	if status, h := w.health("/readyz"); status != http.StatusOK || h.Status != "ok" {
 		t.Fatalf("readyz = %d %v", status, h)
 	}

@@ -92,11 +92,11 @@ func must[T any](v T, err error) func(*testing.T) T {
 // open starts a server on a fresh database, still without an account.
 func open(t *testing.T, target string, change ...func(*httpapi.Config)) *world {
 	t.Helper()
-	return openWith(t, target, nil, change...)
+	return openWith(t, target, verify.Config{}, change...)
 }
 
-// openWith starts one whose verifier goes by another clock than the system's.
-func openWith(t *testing.T, target string, clock verify.Clock, change ...func(*httpapi.Config)) *world {
+// openWith starts one whose verifier is set up in another way.
+func openWith(t *testing.T, target string, vc verify.Config, change ...func(*httpapi.Config)) *world {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	w := &world{t: t, log: &buffer{}, stop: stop, target: target}
@@ -112,7 +112,8 @@ func openWith(t *testing.T, target string, clock verify.Clock, change ...func(*h
 		file = target + ".activity"
 	}
 	w.activity = must(activity.Open(ctx, activity.Config{Target: file, Delay: 5 * time.Millisecond}))(t)
-	w.verifier = must(verify.New(verify.Config{Store: verifystore.Of(w.db, own), Pepper: pepper, Sink: w.activity, Clock: clock, Log: log}))(t)
+	vc.Store, vc.Pepper, vc.Sink, vc.Log = verifystore.Of(w.db, own), pepper, w.activity, log
+	w.verifier = must(verify.New(vc))(t)
 	w.kr = keyring.New(keyring.Config{DB: w.db, Pepper: pepper, Builtin: []*catalog.Catalog{own}, Logger: log, Now: now,
 		Applied: func(ctx context.Context, seq int64) {
 			if err := w.verifier.CatchUp(context.WithoutCancel(ctx), seq); err != nil {
@@ -153,7 +154,13 @@ func openWith(t *testing.T, target string, clock verify.Clock, change ...func(*h
 // newWorld starts a server and sets it up.
 func newWorld(t *testing.T, target string, change ...func(*httpapi.Config)) *world {
 	t.Helper()
-	w := open(t, target, change...)
+	return open(t, target, change...).setUp()
+}
+
+// setUp makes the first account, and an upstream with a catalog.
+func (w *world) setUp() *world {
+	t := w.t
+	t.Helper()
 	done := must(w.kr.Setup(t.Context(), keyring.SetupInput{AccountName: "Acme", Email: "ada@example.org", Name: "Ada"}))(t)
 	w.secret, w.account = done.Secret.Reveal(), done.Account.ID
 	w.super = w.client(w.secret)

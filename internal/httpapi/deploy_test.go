@@ -49,8 +49,10 @@ func TestDashboardAndAlertsNameMetrics(t *testing.T) {
 // away is a ledger that is away.
 type away struct{}
 
-func (away) Take([postern.KeyIDLen]byte, int64, int64) limit.Taken { return limit.Taken{Mode: limit.Allow} }
-func (away) State() limit.State                                    { return limit.State{Mode: limit.Allow} }
+func (away) Take([postern.KeyIDLen]byte, int64, int64) limit.Taken {
+	return limit.Taken{Mode: limit.Allow}
+}
+func (away) State() limit.State { return limit.State{Mode: limit.Allow} }
 
 // expressions are the parts of a file in which metrics are named.
 func expressions(t *testing.T, file, text string) string {

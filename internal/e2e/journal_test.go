@@ -125,7 +125,6 @@ type journalist struct {
 	path  string
 	n     int
 	keys  []string // not revoked yet
-	live  string
 }
 
 func newJournalist(t *testing.T, p place) *journalist {

@@ -291,7 +291,7 @@ func equalFold(v []byte, lower string) bool {
 
 func containsFold(v []byte, lower string) bool {
 	for i := 0; i+len(lower) <= len(v); i++ {
-		if equalFold(v[i:i+len(lower)], lower) {
+		if v[i]|0x20 == lower[0] && equalFold(v[i:i+len(lower)], lower) {
 			return true
 		}
 	}

@@ -256,6 +256,9 @@ func (s *scan) firstHeader(data []byte) *table {
 
 // lastHeader is the table that holds after these lines: W3C files repeat their header.
 func (s *scan) lastHeader(data []byte, t *table) *table {
+	if !bytes.Contains(data, []byte("#Fields:")) { // much sooner known than where the last one is
+		return t
+	}
 	i := bytes.LastIndex(data, []byte("\n#Fields:"))
 	if i < 0 {
 		if !bytes.HasPrefix(data, []byte("#Fields:")) {

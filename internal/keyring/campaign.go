@@ -230,7 +230,7 @@ func (kr *Keyring) StartCampaign(ctx context.Context, by postern.Actor, in NewCa
 	if failed == nil {
 		chosen, failed = kr.candidates(ctx, kr.db, by.AccountID, in.Choice)
 	}
-	_, err = kr.change(ctx, by, actCampaignStart, "", func(c *change) error {
+	_, err = kr.changeAlone(ctx, by, actCampaignStart, "", func(c *change) error {
 		out = store.Campaign{}
 		if _, err := c.member(postern.PermKeysWrite); err != nil {
 			return err

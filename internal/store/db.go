@@ -24,7 +24,7 @@ type DB struct {
 	queries
 	hint     chan struct{}
 	listener listener
-	turn     chan struct{} // holds one while this process writes on PostgreSQL
+	turn     chan struct{} // holds one while this process writes on PostgreSQL, or on SQLite writes alone
 }
 
 // OpenDB opens the main records of a target (see PoolConfig). Rows that give
@@ -74,11 +74,21 @@ func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) (seq int64, err e
 	return d.write(ctx, d.WriteGrouped, fn)
 }
 
-// WriteAlone is Write for a change that takes long: no other's answer waits for it.
+// WriteAlone is Write for a change that takes long: what others did is answered
+// before it begins. Between two of them on SQLite, small changes have their turn.
 func (d *DB) WriteAlone(ctx context.Context, fn func(tx *Tx) error) (seq int64, err error) {
-	return d.write(ctx, func(ctx context.Context, fn func(Statements) error) error {
-		return d.Pool.Write(ctx, func(t *sql.Tx) error { return fn(t) })
-	}, fn)
+	return d.write(ctx, d.alone, fn)
+}
+
+func (d *DB) alone(ctx context.Context, fn func(Statements) error) error {
+	if d.Engine == SQLite {
+		// database/sql gives a connection to any of those that wait for it. So one of these waits at a time, beside the group.
+		if err := d.takeTurn(ctx); err != nil {
+			return err
+		}
+		defer d.endTurn()
+	}
+	return d.Pool.Write(ctx, func(t *sql.Tx) error { return fn(t) })
 }
 
 type runner func(ctx context.Context, fn func(t Statements) error) error
@@ -115,12 +125,9 @@ func (d *DB) write(ctx context.Context, run runner, fn func(tx *Tx) error) (seq 
 const longestTurn = 10 * time.Second
 
 // takeTurn lets one change of this process at a time wait for the writer's place,
-// which all nodes share: the others would hold connections that reads need, those
-// that keep the lease first of all.
+// which all nodes on PostgreSQL share: the others would hold connections that reads
+// need, those that keep the lease first of all.
 func (d *DB) takeTurn(ctx context.Context) error {
-	if d.Engine == SQLite {
-		return nil // its one writing connection is the turn
-	}
 	select {
 	case d.turn <- struct{}{}:
 		return nil
@@ -131,19 +138,17 @@ func (d *DB) takeTurn(ctx context.Context) error {
 	}
 }
 
-func (d *DB) endTurn() {
-	if d.Engine != SQLite {
-		<-d.turn
-	}
-}
+func (d *DB) endTurn() { <-d.turn }
 
 var errBusy = postern.Errorf(postern.CodeUnavailable, "Too many changes are being made at once: nothing was changed. Try again in a moment.")
 
 func (d *DB) writeOnce(ctx context.Context, run runner, fn func(tx *Tx) error) (tx *Tx, err error) {
-	if err := d.takeTurn(ctx); err != nil {
-		return nil, err
+	if d.Engine == Postgres { // SQLite's one writing connection is the turn; see alone
+		if err := d.takeTurn(ctx); err != nil {
+			return nil, err
+		}
+		defer d.endTurn()
 	}
-	defer d.endTurn()
 	err = run(ctx, func(t Statements) error {
 		tx = &Tx{queries: queries{t, d.Engine, d.seals}}
 		if d.Engine == Postgres {

@@ -57,6 +57,9 @@ func (p *Pool) Waiting() int {
 	return len(p.groups.waiting)
 }
 
+// WaitsForWriter is how often somebody had to wait for the writing connection.
+func (p *Pool) WaitsForWriter() int64 { return p.w.Stats().WaitCount }
+
 // Unsynced spares an SQLite database its syncs, for tests in which no power is cut.
 func (p *Pool) Unsynced(t testing.TB) {
 	if _, err := p.w.ExecContext(t.Context(), "pragma synchronous = off"); err != nil {

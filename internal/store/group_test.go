@@ -375,3 +375,40 @@ func TestGroupOnAClosedDatabase(t *testing.T) {
 		t.Error("a change of a closed database went through")
 	}
 }
+
+// Many that write alone hold up a small change for no longer than the one that is
+// being made: it comes before those that still wait.
+func TestGroupBetweenThoseThatWriteAlone(t *testing.T) {
+	ctx := t.Context()
+	db := storetest.Open(t, storetest.SQLite(t))
+	var mu sync.Mutex
+	var order []string
+	change := func(name string, write func(context.Context, func(*store.Tx) error) (int64, error), in func()) {
+		_, err := write(ctx, func(*store.Tx) error {
+			in()
+			mu.Lock()
+			defer mu.Unlock()
+			order = append(order, name)
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	held, release, before := make(chan struct{}), make(chan struct{}), db.WaitsForWriter()
+	var all sync.WaitGroup
+	all.Go(func() { change("first", db.WriteAlone, func() { close(held); <-release }) })
+	<-held
+	for range 8 {
+		all.Go(func() { change("alone", db.WriteAlone, func() {}) })
+	}
+	all.Go(func() { change("small", db.Write, func() {}) })
+	for db.Waiting() != 1 || db.WaitsForWriter() == before {
+		runtime.Gosched()
+	}
+	close(release)
+	all.Wait()
+	if len(order) != 10 || order[0] != "first" || order[1] != "small" {
+		t.Errorf("they were made in the order %q, want the small one second", order)
+	}
+}

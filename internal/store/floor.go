@@ -110,19 +110,26 @@ func (p *Pool) olderThan(ctx context.Context, cfg *PoolConfig, have, want int64,
 	return nil
 }
 
-// noNodeBehind refuses to take a PostgreSQL database beyond what a node can work with that still decides by it.
-func (p *Pool) noNodeBehind(ctx context.Context, floor int64) error {
-	if p.Engine != Postgres {
-		return nil // one process has the file, and it is this one
+// noNodeComes is noNodeBehind for the length of a migration: no node gets a lease
+// meanwhile, and whoever waits for one finds the floor raised; see renewing.
+func noNodeComes(ctx context.Context, tx *sql.Tx, floor int64) error {
+	_, err := tx.ExecContext(ctx, "do $$ begin if to_regclass('leases') is not null then lock table leases in share row exclusive mode; end if; end $$")
+	if err != nil {
+		return fmt.Errorf("store: let no node come while this is migrated: %w", err)
 	}
+	return noNodeBehind(ctx, tx, floor)
+}
+
+// noNodeBehind refuses to take a PostgreSQL database beyond what a node can work with that still decides by it.
+func noNodeBehind(ctx context.Context, q asker, floor int64) error {
 	var told int
-	err := p.w.QueryRowContext(ctx, "select count(*) from pg_attribute where attrelid = to_regclass('leases') and attname = 'schema' and not attisdropped").Scan(&told)
+	err := q.QueryRowContext(ctx, "select count(*) from pg_attribute where attrelid = to_regclass('leases') and attname = 'schema' and not attisdropped").Scan(&told)
 	if err != nil || told == 0 {
 		return err
 	}
 	var node, version string
 	var schema int64
-	err = p.w.QueryRowContext(ctx, `select case name when '' then node else name end, version, schema from leases
+	err = q.QueryRowContext(ctx, `select case name when '' then node else name end, version, schema from leases
 		where until > cast(extract(epoch from clock_timestamp()) * 1000000 as bigint) and schema < $1 order by schema limit 1`, floor).Scan(&node, &version, &schema)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
@@ -140,15 +147,16 @@ func (d *DB) renewing(ctx context.Context, node string, fn func(q *queries) erro
 		if d.Engine == SQLite {
 			return fn(q) // nobody else has the file, and no word is needed
 		}
+		if err := fn(q); err != nil {
+			return err
+		}
+		// Last, since a migration may have held up the lease until its end.
 		var floor int64
 		if err := q.db.QueryRowContext(ctx, "select coalesce(max(oldest), 0) from schema_floor where name = 'schema_migrations'").Scan(&floor); err != nil {
 			return fmt.Errorf("store: read which binaries may work with this schema: %w", err)
 		}
 		if d.schema < floor {
 			return fmt.Errorf("store: the database needs a binary that knows schema %d by now, and this one knows %d: start a newer binary", floor, d.schema)
-		}
-		if err := fn(q); err != nil {
-			return err
 		}
 		return q.exec(ctx, "say which schema is known", "update leases set schema = $2 where node = $1 and schema <> $2", node, d.schema)
 	})

@@ -125,6 +125,50 @@ func TestOlderBesideOneThatBreaks(t *testing.T) {
 	})
 }
 
+// A node that wants its lease while the database is taken beyond it waits for the
+// end of that, and then gets none.
+func TestLeaseWhileAVersionBreaks(t *testing.T) {
+	target := storetest.Postgres(t)
+	old := storetest.Open(t, target)
+	held, err := old.Read().Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	const gate = "hashtext(current_schema())"
+	if _, err := held.ExecContext(t.Context(), "select pg_advisory_lock("+gate+")"); err != nil {
+		t.Fatal(err)
+	}
+	waits := func(of string, done <-chan error) {
+		t.Helper()
+		for n := 0; n == 0 && len(done) == 0; {
+			if err := held.QueryRowContext(t.Context(), "select count(*) from pg_locks where not granted and "+of).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	migrated, renewed := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := openTomorrow(t, target, "9000_other.sql", "select pg_advisory_xact_lock("+gate+"); alter table accounts rename column name to title;")
+		migrated <- err
+	}()
+	waits("locktype = 'advisory' and objid = "+gate+"::bigint & 4294967295", migrated)
+	go func() {
+		_, err := old.RenewLease(t.Context(), "old", time.Minute)
+		renewed <- err
+	}()
+	waits("relation = to_regclass('leases')", renewed)
+	if _, err := held.ExecContext(t.Context(), "select pg_advisory_unlock("+gate+")"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-migrated; err != nil {
+		t.Fatal(err)
+	}
+	if err := <-renewed; err == nil || !strings.Contains(err.Error(), "start a newer binary") {
+		t.Errorf("a lease that was wanted meanwhile = %v, want a refusal", err)
+	}
+}
+
 // The floor never sinks, and a migration that can't be what it says is refused.
 func TestFloor(t *testing.T) {
 	target := storetest.SQLite(t)

@@ -197,7 +197,7 @@ func (p *Pool) migrate(ctx context.Context, cfg PoolConfig) error {
 		}
 		opts = append(opts, goose.WithLocker(l))
 	}
-	steps, floors, err := migrationSteps(cfg.Migrations, p.Engine, cfg.Table)
+	steps, floors, err := migrationSteps(&cfg, p.Engine)
 	if err != nil {
 		return err
 	}
@@ -217,11 +217,15 @@ func (p *Pool) migrate(ctx context.Context, cfg PoolConfig) error {
 	if have > want {
 		return p.olderThan(ctx, &cfg, have, want, steps)
 	}
-	for version, floor := range floors {
-		if version > have && cfg.Nodes {
-			if err := p.noNodeBehind(ctx, floor); err != nil {
-				return err
+	if cfg.Nodes && p.Engine == Postgres { // one process has an SQLite file, and it is this one
+		var floor int64
+		for version, f := range floors {
+			if version > have {
+				floor = max(floor, f)
 			}
+		}
+		if err := noNodeBehind(ctx, p.w, floor); err != nil {
+			return err
 		}
 	}
 	if _, err := g.Up(ctx); err != nil {
@@ -234,8 +238,8 @@ func (p *Pool) migrate(ctx context.Context, cfg PoolConfig) error {
 // transaction: goose's own reading of SQL takes statements apart, which is most of
 // what opening a database would cost.
 // floors are by version the oldest schemas whose binaries work with what each makes.
-func migrationSteps(files fs.FS, e Engine, table string) (steps []*goose.Migration, floors map[int64]int64, err error) {
-	names, err := fs.Glob(files, string(e)+"/*.sql")
+func migrationSteps(cfg *PoolConfig, e Engine) (steps []*goose.Migration, floors map[int64]int64, err error) {
+	names, err := fs.Glob(cfg.Migrations, string(e)+"/*.sql")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -245,15 +249,22 @@ func migrationSteps(files fs.FS, e Engine, table string) (steps []*goose.Migrati
 		if err != nil {
 			return nil, nil, fmt.Errorf("store: migration %s: %w", name, err)
 		}
-		text, err := fs.ReadFile(files, name)
+		text, err := fs.ReadFile(cfg.Migrations, name)
 		if err != nil {
 			return nil, nil, err
 		}
-		if floors[version], err = floorOf(version, string(text)); err != nil {
+		floor, err := floorOf(version, string(text))
+		if err != nil {
 			return nil, nil, fmt.Errorf("store: migration %s: %w", name, err)
 		}
-		all := string(text) + raiseFloor(e, table, version, floors[version])
+		floors[version] = floor
+		all := string(text) + raiseFloor(e, cfg.Table, version, floor)
 		up := func(ctx context.Context, tx *sql.Tx) error {
+			if cfg.Nodes && e == Postgres {
+				if err := noNodeComes(ctx, tx, floor); err != nil {
+					return err
+				}
+			}
 			if _, err := tx.ExecContext(ctx, all); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}

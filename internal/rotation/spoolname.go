@@ -24,7 +24,7 @@ const spoolName = "spool-name"
 // spoolFile is what it says.
 type spoolFile struct {
 	name  string
-	nodes []string // the process that uses it, and the one before
+	nodes []string // the process that uses it, the one before, and whose mark it has
 }
 
 func (f *spoolFile) used(node string) bool { return slices.Contains(f.nodes, node) }
@@ -65,6 +65,14 @@ func SpoolOf(dir string) (string, error) {
 		return "", err
 	}
 	return lines[0], err
+}
+
+// keep leaves no other processes in the file.
+func (m *Marker) keep(nodes ...string) error {
+	if slices.Equal(m.spool.nodes, nodes) {
+		return nil
+	}
+	return m.write(spoolFile{m.spool.name, nodes})
 }
 
 // rename gives the spool a name that nobody has.

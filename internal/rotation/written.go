@@ -94,6 +94,10 @@ func (m *Marker) mark(ctx context.Context) error {
 	m.lived = o
 	if m.spool.used(o.Node) && (was.Node != o.Node || !o.Until.After(was.Until)) {
 		// The process of before may just have crashed, with its lease still running. Who lives renews it.
+		// However often this one starts anew until then, the file goes on naming whose mark it waits for.
+		if err := m.keep(m.cfg.Node, o.Node); err != nil {
+			return err
+		}
 		return fmt.Errorf("rotation: the lease of %s, which was here before, still runs", o.Node)
 	}
 	m.cfg.Log.WarnContext(ctx, "the data directory is a copy of one that another node uses: from now on their calls are told apart; give each node a directory of its own, made empty",

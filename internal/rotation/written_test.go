@@ -67,6 +67,13 @@ func TestCopiedDirectory(t *testing.T) {
 		if err := a2.Mark(ctx); err == nil {
 			t.Error("a mark was taken over while the lease before still runs")
 		}
+		// It crashes again and again before that.
+		for _, name := range []string{"a3", "a4", "a5", "a2"} {
+			a2 = marker(home, name)
+			if err := a2.Mark(ctx); err == nil || !strings.Contains(err.Error(), "a1") {
+				t.Errorf("the first mark of %s = %v, want it to wait for the lease of a1", name, err)
+			}
+		}
 		w.must(w.db.DropLease(ctx, "a1"))
 		w.must(a2.Mark(ctx))
 		said("after a restart", "a2 b1")

@@ -24,6 +24,7 @@ type DB struct {
 	queries
 	hint     chan struct{}
 	listener listener
+	keeper   keeper
 	turn     chan struct{} // holds one while this process writes on PostgreSQL, or on SQLite writes alone
 }
 

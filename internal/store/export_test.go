@@ -57,6 +57,16 @@ func (p *Pool) Waiting() int {
 	return len(p.groups.waiting)
 }
 
+// Asked is how many wait for transactions that show what is kept, and haven't begun.
+func (d *DB) Asked() (n int) {
+	d.keeper.mu.Lock()
+	defer d.keeper.mu.Unlock()
+	for _, k := range d.keeper.waiting {
+		n += k.asked
+	}
+	return n
+}
+
 // WaitsForWriter is how often somebody had to wait for the writing connection.
 func (p *Pool) WaitsForWriter() int64 { return p.w.Stats().WaitCount }
 

@@ -100,26 +100,11 @@ func (d *DB) ConfirmFeed(ctx context.Context, node string, seq int64) error {
 // FeedSeqOf is the number of the latest change of one thing, 0 if it never changed.
 // What it tells of is kept: on PostgreSQL a change may be seen that no standby has
 // yet, since whoever made it waited no longer, and a failover would undo it.
-func (d *DB) FeedSeqOf(ctx context.Context, kind postern.ChangeKind, id string) (n int64, err error) {
-	if d.Engine == SQLite {
-		return d.queries.FeedSeqOf(ctx, kind, id)
+func (d *DB) FeedSeqOf(ctx context.Context, kind postern.ChangeKind, id string) (int64, error) {
+	if d.Engine == Postgres {
+		return d.keeper.seqOf(ctx, d, changed{kind, id})
 	}
-	// Its own commit is confirmed only after all that it has seen.
-	_, err = d.Write(ctx, func(tx *Tx) (err error) {
-		n, err = tx.FeedSeqOf(ctx, kind, id)
-		return err
-	})
-	return n, err
-}
-
-// FeedSeqOf is DB's within a transaction.
-func (q *queries) FeedSeqOf(ctx context.Context, kind postern.ChangeKind, id string) (int64, error) {
-	var n int64
-	err := q.db.QueryRowContext(ctx, "select coalesce(max(seq), 0) from feed where ref = $1 and kind = $2", id, string(kind)).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("store: find a change: %w", err)
-	}
-	return n, nil
+	return d.feedSeqOf(ctx, changed{kind, id})
 }
 
 // UnknownChange is a kind of change in the feed that this version doesn't know; empty where there is none.

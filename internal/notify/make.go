@@ -54,7 +54,7 @@ func (n *Notifier) KeysIfDue(ctx context.Context) error {
 				return err
 			}
 			last, _ := strconv.ParseInt(text, 10, 64)
-			due = due && !now.Before(postern.Micros(last).Time().Add(pause))
+			due = due && store.Due(postern.Micros(last).Time(), now, pause)
 		}
 		if !due {
 			return nil

@@ -207,6 +207,19 @@ func TestOneNodeLooksAtKeysInAnHour(t *testing.T) {
 	})
 }
 
+// A leader whose clock was days ahead keeps nobody from looking once it is set right.
+func TestAClockThatWasAheadHoldsNothingUp(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.at(t0.Add(3 * day))
+		w.do(w.n.KeysIfDue)
+		w.at(t0.Add(time.Hour))
+		w.key("late", w.now().Add(30*time.Hour))
+		w.at(t0.Add(8 * time.Hour))
+		w.do(w.notifier().KeysIfDue)
+		w.want(w.super.MemberID, "late stops working in 1 day")
+	})
+}
+
 func TestOldUnusedRefusedAndStillUsed(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		m := w.super.MemberID

@@ -85,7 +85,7 @@ func (j *Job) IfDue(ctx context.Context) error {
 		}
 		last, _ := strconv.ParseInt(text, 10, 64)
 		// Tickers of nodes aren't in step, and none of them is exact.
-		if due = postern.Micros(last).Time().Add(every-5*time.Second).Compare(now) <= 0; !due {
+		if due = store.Due(postern.Micros(last).Time(), now, every-5*time.Second); !due {
 			return nil
 		}
 		return tx.SetSetting(ctx, setting, strconv.FormatInt(int64(postern.ToMicros(now)), 10))

@@ -130,3 +130,10 @@ func (d *DB) Lead(ctx context.Context, node string, ttl time.Duration) (leads bo
 	}
 	return leads, nil
 }
+
+// Due reports whether work that some node did last at a time, and that has a pause
+// after it, is due now. A time ahead of now is of a node whose clock was wrong: it
+// holds nothing up.
+func Due(last, now time.Time, pause time.Duration) bool {
+	return !now.Before(last.Add(pause)) || now.Before(last)
+}

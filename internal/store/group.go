@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -237,7 +238,11 @@ func (r *groupRun) one(ctx context.Context, m *member) (o outcome, whole bool) {
 	}
 	if o.err != nil || o.left {
 		if _, err := r.tx.tx.ExecContext(ctx, "rollback to change"); err != nil {
-			return o, false // SQLite has undone it all
+			// SQLite has undone it all, and so what this one was refused for may not be so.
+			if _, refused := errors.AsType[*postern.Error](o.err); refused {
+				o.err = fmt.Errorf("store: undo a change: %w", err)
+			}
+			return o, false
 		}
 		r.tx.broken = nil
 	}

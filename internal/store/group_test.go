@@ -227,6 +227,12 @@ func TestGroupIsOneByOne(t *testing.T) {
 				r.Errorf("change %d (%d): %v in a group, %v alone", i, steps[i].how, got[i], want[i])
 			}
 		}
+		for i, s := range steps {
+			// What it was refused for may have been undone with the rest.
+			if s.how == undoesAll && errors.Is(got[i], errRefused) {
+				r.Errorf("change %d, with which all was undone, is told %v", i, got[i])
+			}
+		}
 		if d := cmp.Diff(dump(t, one), dump(t, group)); d != "" {
 			r.Errorf("the group left something else (-alone +group):\n%s", d)
 		}

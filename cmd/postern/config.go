@@ -83,6 +83,8 @@ type Config struct {
 	LegacyQuery  []string `name:"legacy-query" help:"upstream that accepts imported legacy credentials as ?hapikey= in the address, or * for all; it is taken out before the API is called; may be repeated"`
 	LegacyLink   string   `name:"legacy-link" help:"page that answers to calls with legacy credentials link to; empty: the documentation of this server"`
 
+	LogUnpacked int `name:"inventory-unpacked" default:"8192" help:"how many MiB an access log may have, unpacked, that is read in the console; the command line reads any size"`
+
 	GitHubLeaks string `name:"github-leaks" help:"take reports of GitHub's secret scanning at /leaks/github: on, or the https URL or the file of the public keys that they are signed with; empty: none are taken"`
 
 	KeepActivity time.Duration `name:"keep-activity" default:"720h" help:"how long single calls are kept"`
@@ -332,6 +334,8 @@ func (c *Config) check() error {
 		return bad("legacy-header", "a header's name, such as X-Api-Key, and none that other things come in")
 	case c.LegacyLink != "" && !strings.HasPrefix(c.LegacyLink, "https://") || strings.ContainsAny(c.LegacyLink, "<> "):
 		return bad("legacy-link", "an https URL")
+	case c.LogUnpacked < 1 || c.LogUnpacked > 1<<20:
+		return bad("inventory-unpacked", "from 1 to 1,048,576, not %d", c.LogUnpacked)
 	case c.KeepActivity < time.Hour:
 		return bad("keep-activity", "at least 1h, not %s", c.KeepActivity)
 	case c.KeepTotals < c.KeepActivity:

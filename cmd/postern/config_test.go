@@ -43,7 +43,7 @@ var values = map[string][3]string{
 	"public-url": {"https://a.example", "https://b.example", "https://c.example"}, "gateway-url": {"https://a.example", "https://b.example", "https://c.example"},
 	"tls-cert": {"a.pem", "b.pem", "c.pem"}, "tls-key": {"a.key", "b.key", "c.key"},
 	"trusted-proxy": {"10.0.0.1", "10.0.0.0/8,192.0.2.1", "2001:db8::/32"}, "forward-auth-peer": {"10.0.0.1", "10.0.0.2", "10.0.0.3,10.0.0.4"},
-	"legacy-header": {"X-Api-Key", "X-Old", "Private-App"}, "legacy-query": {"crm", "*", "a,b"}, "legacy-link": {"https://a.example/1", "https://a.example/2", "https://a.example/3"},
+	"legacy-header": {"X-Api-Key", "X-Old", "Private-App"}, "legacy-query": {"crm", "*", "a,b"}, "inventory-unpacked": {"11", "12", "13"}, "legacy-link": {"https://a.example/1", "https://a.example/2", "https://a.example/3"},
 	"github-leaks": {"on", "/keys.json", "https://a.example/keys"},
 	"crm":          {"true", "true", "true"}, "lease": {"5s", "10s", "15m0s"}, "burst-calls": {"1", "2", "0"}, "burst-seconds": {"1", "2", "3"},
 	"limits": {"redis://a", "rediss://b", "unix:///c"}, "limits-away": {"allow", "refuse", "allow"}, "limits-timeout": {"1ms", "2ms", "3ms"},

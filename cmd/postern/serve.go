@@ -135,7 +135,7 @@ func (c *Config) node(s sockets) node.Config {
 	peers, _ := prefixes(c.ForwardAuth)
 	n := node.Config{Data: c.Data, Database: c.Database, Name: c.NodeName, Standby: store.Standby(c.Standby), Pepper: c.Pepper, PepperPath: c.pepperPath(), Journal: c.Journal, Brand: c.Brand,
 		PublicURL: public, GatewayURL: gateway, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Proxies: proxies, ForwardPeers: peers,
-		LegacyHeader: c.LegacyHeader, LegacyQuery: c.LegacyQuery, LegacyLink: c.LegacyLink,
+		LegacyHeader: c.LegacyHeader, LegacyQuery: c.LegacyQuery, LegacyLink: c.LegacyLink, InventoryUnpacked: int64(c.LogUnpacked) << 20,
 		Limits:      node.Limits{URL: c.Limits, Away: limit.Mode(c.LimitsAway), Timeout: c.LimitsWait},
 		GitHubLeaks: c.GitHubLeaks, CRM: c.CRM, Lease: c.Lease, DailyLimit: int64(c.DailyCalls), KeepActivity: c.KeepActivity, KeepTotals: c.KeepTotals, SpoolMax: int64(c.SpoolMiB) << 20,
 		Providers: c.providers(), SessionIdle: c.SessionIdle, SessionLife: c.SessionLife, SessionFresh: c.SessionFresh, Mail: c.mailer(), Version: versionText(), Log: c.logger()}

@@ -42,7 +42,9 @@ type Config struct {
 	// LegacyHeader and LegacyQuery are where imported credentials are accepted besides as bearers.
 	LegacyHeader string
 	LegacyQuery  []string
-	Version      string
+	// InventoryUnpacked is how many bytes of an access log are read, unpacked: 8 GiB unless set.
+	InventoryUnpacked int64
+	Version           string
 	// Refresh is how old what the lists say of calls may be: 5 s unless set.
 	Refresh time.Duration
 	// Stopping is closed when the server begins to end: streams end too. May be nil.
@@ -63,6 +65,9 @@ func (c *Config) fill() error {
 	}
 	if c.Advice == nil {
 		c.Advice = advice.NewService(c.Keyring, c.Activity, c.Now)
+	}
+	if c.InventoryUnpacked <= 0 {
+		c.InventoryUnpacked = 8 << 30
 	}
 	if c.Refresh <= 0 {
 		c.Refresh = 5 * time.Second

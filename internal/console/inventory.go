@@ -26,15 +26,14 @@ import (
 )
 
 const (
-	inventoryMost     = 512 << 20 // bytes of a log, packed or not
-	inventoryUnpacked = 8 << 30   // bytes that a packed log may become
-	inventoryTime     = 15 * time.Minute
-	inventoryItems    = 20_000
-	inventoryRows     = 200 // groups that are shown one by one
-	inventoryCarry    = 6 << 20
-	inventoryKept     = 2 * time.Hour
-	inventorySeal     = "console inventory"
-	inventoryTold     = 5 // callers and operations of a group
+	inventoryMost  = 512 << 20 // bytes of a log, packed or not
+	inventoryTime  = 15 * time.Minute
+	inventoryItems = 20_000
+	inventoryRows  = 200 // groups that are shown one by one
+	inventoryCarry = 6 << 20
+	inventoryKept  = 2 * time.Hour
+	inventorySeal  = "console inventory"
+	inventoryTold  = 5 // callers and operations of a group
 )
 
 // inventoryRoutes find out from access logs which old credentials there are.
@@ -53,6 +52,7 @@ type inventoryView struct {
 	F       *form
 	Job     string
 	Most    int64
+	Room    string // how much it may have, unpacked
 	APIs    []option
 	Name    string // of the file
 	Shown   bool
@@ -85,13 +85,13 @@ type groupRow struct {
 }
 
 func (c *Console) inventoryPage(v *visit, f *form) (*inventoryView, error) {
-	page := &inventoryView{Common: v.common("Inventory of access logs", "/migration", crumb{Name: "Monitoring"}, crumb{Name: "Migration", Link: "/migration"}), F: f, Job: newOnce(), Most: inventoryMost}
+	page := &inventoryView{Common: v.common("Inventory of access logs", "/migration", crumb{Name: "Monitoring"}, crumb{Name: "Migration", Link: "/migration"}), F: f, Job: newOnce(), Most: inventoryMost, Room: roomWords(c.cfg.InventoryUnpacked)}
 	page.Styles, page.Scripts = []string{"migration.css"}, []string{"upload.js"}
 	ups, err := c.cfg.DB.Upstreams(v.r.Context())
 	if err != nil {
 		return nil, err
 	}
-	page.APIs = []option{{Value: "", Label: "All APIs, at the paths that the gateway has"}}
+	page.APIs = []option{{Value: "", Label: "All APIs, at gateway paths"}}
 	for i := range ups {
 		if u := &ups[i]; u.CatalogVersion > 0 {
 			page.APIs = append(page.APIs, option{Value: string(u.ID), Label: upstreamName(u) + " alone, at its own paths"})
@@ -142,6 +142,14 @@ func (c *Console) readInventory(v *visit) error {
 	return v.render("inventory", page)
 }
 
+// roomWords is a bound of bytes in words.
+func roomWords(n int64) string {
+	if n%(1<<30) == 0 {
+		return num(n>>30) + " GiB"
+	}
+	return num(n>>20) + " MiB"
+}
+
 // startsList reports whether a file is a JSON array: what postern migrate inventory --json writes.
 func startsList(r *bufio.Reader) bool {
 	head, _ := r.Peek(512)
@@ -176,7 +184,7 @@ func inventoryList(in io.Reader) (out []workbench.Item, err error) {
 
 // readLog reads an access log.
 func (c *Console) readLog(ctx context.Context, v *visit, f *form, page *inventoryView) ([]workbench.Item, error) {
-	opts := accesslog.Options{Template: f.Get("format"), Workers: min(4, runtime.GOMAXPROCS(0)), MaxBytes: inventoryUnpacked}
+	opts := accesslog.Options{Template: f.Get("format"), Workers: min(4, runtime.GOMAXPROCS(0)), MaxBytes: c.cfg.InventoryUnpacked}
 	if opts.Template != "" {
 		if _, err := accesslog.FromTemplate(opts.Template); err != nil {
 			return nil, postern.Invalidf("format", "The format can't be read: %s.", strings.TrimSuffix(err.Error(), "."))
@@ -195,7 +203,7 @@ func (c *Console) readLog(ctx context.Context, v *visit, f *form, page *inventor
 		col.Shard(w).Add(call)
 	})
 	if errors.Is(err, accesslog.ErrTooMuch) {
-		return nil, postern.Invalidf("file", "Unpacked, the log has more than %d GiB. Use the command line, which reads any size: postern migrate inventory", inventoryUnpacked>>30)
+		return nil, postern.Invalidf("file", "Unpacked, the log has more than %s, which is what the setting inventory-unpacked of this server allows. The command line reads any size: postern migrate inventory", page.Room)
 	}
 	if err != nil {
 		if ours(err) && ctx.Err() == nil && stats.Lines == 0 && strings.Contains(err.Error(), "looks packed") {

@@ -44,6 +44,15 @@ func sampleLog() string {
 
 const logFormat = `$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" "$http_authorization"`
 
+// zipped is a text packed with gzip.
+func zipped(text string) *bytes.Buffer {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	fmt.Fprint(z, text)
+	z.Close()
+	return &b
+}
+
 // A log is uploaded, packed or not; what was found is looked at, and what was chosen goes into the plan.
 func TestInventoryUpload(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
@@ -54,11 +63,11 @@ func TestInventoryUpload(t *testing.T) {
 		b.sendFile("/migration/inventory", "", nil).want(422, "Choose a file.")
 		b.sendFile("/migration/inventory", "a.log", strings.NewReader("nothing\nof a log\n")).want(422, "No line of this file could be read")
 		b.sendFile("/migration/inventory", "a.log", strings.NewReader("x"), "format", "no variable").want(422, "The format can't be read")
-		var packed bytes.Buffer
-		z := gzip.NewWriter(&packed)
-		fmt.Fprint(z, sampleLog())
-		z.Close()
-		p := b.sendFile("/migration/inventory", "access.log.gz", &packed, "format", logFormat, "job", "j").want(200, "2 credentials in access.log.gz", "140 calls read", "1 line could not be read", "web-forms",
+		w.console.cfg.InventoryUnpacked = 1 << 20
+		b.get("/migration/inventory").want(200, "at most 512 MB, and 1 MiB unpacked")
+		b.sendFile("/migration/inventory", "a.log.gz", zipped(strings.Repeat(sampleLog(), 100)), "format", logFormat).want(422, "Unpacked, the log has more than 1 MiB, which is what the setting inventory-unpacked of this server allows.")
+		w.console.cfg.InventoryUnpacked = 8 << 30
+		p := b.sendFile("/migration/inventory", "access.log.gz", zipped(sampleLog()), "format", logFormat, "job", "j").want(200, "2 credentials in access.log.gz", "140 calls read", "1 line could not be read", "web-forms",
 			"deals.read", "contacts.write", "In the address", "every night", "Take these into the plan").not(loggedKey, loggedToken)
 		sealed := checkedIn.FindStringSubmatch(p.body)[1]
 		prints := regexp.MustCompile(`name="shown" value="(fp_[0-9a-f]+)"`).FindAllStringSubmatch(p.body, -1)

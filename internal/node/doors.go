@@ -87,7 +87,7 @@ func (n *Node) openConsole() (*console.Console, error) {
 		return nil, err
 	}
 	return console.New(console.Config{Advice: n.doors.advice, Leaks: n.Leaks, Keyring: n.Keyring, Verifier: n.Verifier, Activity: n.Activity, DB: n.DB, Signin: n.Signin, Door: n.doors.door, Auditor: n.Auditor,
-		PublicURL: cfg.PublicURL, GatewayURL: cfg.GatewayURL, Docs: docsite.Path, LegacyHeader: cfg.LegacyHeader, LegacyQuery: cfg.LegacyQuery, Version: cfg.Version, Stopping: n.doors.stopping, Now: cfg.Now, Log: cfg.Log})
+		PublicURL: cfg.PublicURL, GatewayURL: cfg.GatewayURL, Docs: docsite.Path, LegacyHeader: cfg.LegacyHeader, LegacyQuery: cfg.LegacyQuery, InventoryUnpacked: cfg.InventoryUnpacked, Version: cfg.Version, Stopping: n.doors.stopping, Now: cfg.Now, Log: cfg.Log})
 }
 
 // apiPaths are where the management API answers; everything else is the console's.

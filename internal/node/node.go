@@ -59,6 +59,8 @@ type Config struct {
 	LegacyQuery  []string // upstreams that accept them as hapikey, or "*"
 	LegacyLink   string   // page for their callers; empty: the documentation's
 
+	InventoryUnpacked int64 // bytes that a log may have, unpacked, that the console reads; 0: the default
+
 	GitHubLeaks string // reports of GitHub's secret scanning: GitHubLeaksOn, a URL or a file of its keys; empty: none are taken
 
 	CRM          bool // serve the built-in CRM data API as the upstream "crm"

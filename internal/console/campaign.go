@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -67,6 +68,11 @@ type campaignNewView struct {
 	Looked  bool
 	Rows    []keyring.CampaignCandidate
 	Chosen  int
+}
+
+// Told reports whether there is something to know of a key.
+func (p *campaignNewView) Told() bool {
+	return slices.ContainsFunc(p.Rows, func(r keyring.CampaignCandidate) bool { return r.Why != "" || r.Note != "" })
 }
 
 // campaignFields are those that choose.

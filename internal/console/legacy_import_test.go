@@ -80,7 +80,7 @@ func TestLegacyImport(t *testing.T) {
 			t.Fatalf("%d were imported", n)
 		}
 		// The same file again, in the other form, imports nothing twice.
-		b.sendFile("/legacy/import", "keys.jsonl", strings.NewReader("\n"+`{"secret":"pat-na1-7c5d0d3e-28f1-4f1b-9d5c-3a1c7be0f0a3","scopes":["deals.read"]}`), "do", "import").want(200, "0 of 1 line", "1, or twice in the file")
+		b.sendFile("/legacy/import", "keys.jsonl", strings.NewReader("\n"+`{"secret":"pat-na1-7c5d0d3e-28f1-4f1b-9d5c-3a1c7be0f0a3","scopes":["deals.read"]}`), "do", "import").want(200, "0 of 1 line", "1 line: imported before, or twice in the file")
 		if left := must(os.ReadDir(dir))(t); len(left) != 0 {
 			t.Errorf("%d files are left", len(left))
 		}

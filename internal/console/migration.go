@@ -162,6 +162,7 @@ type migrationItemView struct {
 	Undo      bool // it can still be brought back
 	Shadow    *replayPart
 	Takeovers []option // keys that may have taken over
+	Zone      string   // that times are typed in
 }
 
 func (c *Console) migrationItem(v *visit, f *form) (*migrationItemView, error) {
@@ -180,6 +181,7 @@ func (c *Console) migrationItem(v *visit, f *form) (*migrationItemView, error) {
 	}
 	page := &migrationItemView{Common: v.common(it.Item.Name, "/migration", crumb{Name: "Monitoring"}, crumb{Name: "Migration", Link: "/migration"}), F: f, I: c.card(it, people),
 		May: v.can(postern.PermKeysWrite), Stop: v.can(postern.PermKeysRevoke), Brownouts: workbench.BrownoutsOf(it, v.now), Now: v.now}
+	page.Zone = page.zone().String()
 	page.Styles, page.Scripts = []string{"migration.css"}, []string{"migration.js"}
 	if page.Shadow, err = c.shadowOf(v, it); err != nil {
 		return nil, err

@@ -46,7 +46,7 @@ var itemLink = regexp.MustCompile(`/migration/([A-Za-z0-9_]{16,})"`)
 func TestMigrationPages(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		b := w.login()
-		b.get("/migration").want(200, "Each old token moves from left to right.", "No old credentials yet")
+		b.get("/migration").want(200, "Each old token moves", "from left to right", "from top to bottom", "No old credentials yet")
 		if _, err := workbench.Import(t.Context(), w.console.kr, w.super, strings.NewReader("name,kind,secret\nweb-forms,legacy_api_key,7c5d0d3e-28f1-4f1b-9d5c-3a1c7be0f0a2\n"), workbench.ImportOptions{Format: "csv"}); err != nil {
 			t.Fatal(err)
 		}

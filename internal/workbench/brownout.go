@@ -34,6 +34,15 @@ type Dated struct {
 	State string // over, on or planned
 }
 
+// Length is how long it takes, in words.
+func (d Dated) Length() string {
+	m := int64(d.Until.Sub(d.From) / time.Minute)
+	if m > 0 && m%60 == 0 {
+		return count(m/60, "hour")
+	}
+	return count(m, "minute")
+}
+
 // BrownoutsOf are an item's brownouts that are not over at a time.
 func BrownoutsOf(v *View, from time.Time) (out []Dated) {
 	if v.Legacy == nil {

@@ -29,7 +29,7 @@ func Stages() []struct {
 		ID          Stage
 		Name, Words string
 	}{
-		{Found, "Found", "What it does is not known yet."},
+		{Found, "Found", "Nothing is decided yet."},
 		{PathChosen, "Path chosen", "Key, app, or switch it off."},
 		{ScopesMapped, "Scopes mapped", "The new key is ready to use."},
 		{BothRunning, "Both running", "Old and new side by side."},
@@ -129,6 +129,9 @@ func propose(f *Facts) Path {
 
 // watched says for how long something has been watched of the 7 days that it takes.
 func watched(f *Facts) string {
+	if f.SeenDays >= 7 {
+		return fmt.Sprintf("No call in %s of watching.", count(int64(f.SeenDays), "day"))
+	}
 	return fmt.Sprintf("Watch its calls for 7 days. %s in.", count(int64(f.SeenDays), "day"))
 }
 

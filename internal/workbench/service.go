@@ -371,7 +371,7 @@ func (s *Service) SignOff(ctx context.Context, by postern.Actor, id, note string
 	}
 	for _, c := range v.Gate.Conditions {
 		if !c.Met && c.ID != "sign_off" {
-			return nil, postern.Errorf(postern.CodeConflict, "Not yet: %s %s", c.Words, c.Fix)
+			return nil, postern.Errorf(postern.CodeConflict, "It can't be signed off yet. Not met: %s %s", c.Words, c.Fix)
 		}
 	}
 	_, err = s.cfg.Keyring.EditMigration(ctx, by, id, "migration.sign_off", func(i *store.MigrationItem) error {
@@ -393,7 +393,7 @@ func (s *Service) Archive(ctx context.Context, by postern.Actor, id string) (*Vi
 	}
 	for _, c := range v.Gate.Conditions {
 		if !c.Met && v.Stage != SwitchedOff {
-			return nil, 0, postern.Errorf(postern.CodeConflict, "It can't be switched off yet. %s %s", c.Words, c.Fix)
+			return nil, 0, postern.Errorf(postern.CodeConflict, "It can't be switched off yet. Not met: %s %s", c.Words, c.Fix)
 		}
 	}
 	return s.done(ctx, by, id, s.cfg.Keyring.ArchiveMigration)

@@ -135,7 +135,7 @@ func (a *app) campaignList() *cobra.Command {
 				return c.WriteJSON(screen.List(page.Items))
 			}
 			if len(page.Items) == 0 {
-				c.Notef("There are none. Start one with: postern keys rotate-many start NAME --older 90d --by 14d")
+				c.Notes("There are none. Start one with: postern keys rotate-many start NAME --older 90d --by 14d")
 				return nil
 			}
 			t := &screen.Table{Columns: []screen.Column{{Title: "NAME", Min: 14}, {Title: "DONE"}, {Title: "OVERDUE", Right: true}, {Title: "BY"}, {Title: "STATE"}, {Title: "ID", Drop: 1}}}

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -41,10 +43,10 @@ func showBoard(c *call) error {
 	}
 	c.Printf("%d of %d switched off.\n", b.Off, b.All)
 	if b.Full > 0 {
-		c.Printf("%d still %s full access to the account. Start with those.\n", b.Full, verbFor(b.Full, "has", "have"))
+		c.Printf("%d still %s full access to the account. Start with %s.\n", b.Full, verbFor(b.Full, "has", "have"), verbFor(b.Full, "that one", "those"))
 	}
 	if !b.StopsAt.IsZero() {
-		c.Printf("The first of the old ones stops at %s.\n", c.Time(b.StopsAt))
+		c.Printf("The first of them is to stop at %s.\n", c.Time(b.StopsAt))
 	}
 	if !b.FinishAt.IsZero() {
 		c.Printf("At this pace you finish at %s.\n", c.Exact(b.FinishAt))
@@ -59,12 +61,34 @@ func showBoard(c *call) error {
 	}
 	c.Printf("\n")
 	c.Table(t)
-	for _, d := range b.Calendar {
+	c.tellBrownouts(b.Calendar)
+	return nil
+}
+
+// tellBrownouts lists the brownouts that are not over.
+func (c *call) tellBrownouts(list []api.BrownoutDate) {
+	t := &screen.Table{Columns: []screen.Column{{Title: "BROWNOUT OF", Min: 14}, {Title: "FROM"}, {Title: "FOR"}, {Title: "STATE"}}}
+	for _, d := range list {
 		if d.State != "over" {
-			c.Printf("Brownout of %s: %s to %s (%s)\n", screen.Clean(d.Name), c.Exact(d.From), c.Exact(d.Until), d.State)
+			t.Row(d.Name, c.Exact(d.From), lasts(d.Until.Sub(d.From)), d.State)
 		}
 	}
-	return nil
+	if t.Len() > 0 {
+		c.Printf("\n")
+		c.Table(t)
+	}
+}
+
+// lasts is a length of time without its zeros: 15m, 4h.
+func lasts(d time.Duration) string {
+	text := d.String()
+	if rest, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = rest + "m"
+	}
+	if rest, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = rest + "h"
+	}
+	return text
 }
 
 func verbFor(n int, one, many string) string {
@@ -137,22 +161,22 @@ func (c *call) tellItem(i api.MigrationItem) error {
 	c.Printf("%s (%s)\n%s\n\n", c.Paint(screen.Strong, screen.Clean(i.Name)), i.ID, screen.Clean(i.Next))
 	for n, k := range i.Checks {
 		mark := map[string]string{"done": "done", "now": "now", "todo": "to do"}[k.State]
-		c.Printf("%d. %-5s  %s: %s\n", n+1, mark, screen.Clean(k.Name), screen.Clean(k.Words))
+		c.Hang(fmt.Sprintf("%d. %-5s  ", n+1, mark), k.Name+": "+k.Words)
 	}
-	c.Printf("\nProposed: %s.\n", i.Proposal)
+	c.Printf("\nProposed: %s.\n", strings.ReplaceAll(i.Proposal, "_", " "))
 	for _, r := range i.Reasons {
-		c.Printf("  %s\n", screen.Clean(r))
+		c.Hang("  ", r)
 	}
 	for _, n := range i.Notes {
-		c.Printf("  Note: %s\n", screen.Clean(n.Text))
+		c.Hang("  Note: ", n.Text)
 	}
 	if m := i.Mapping; m != nil && len(m.Needed)+len(m.Trimmed) > 0 {
-		c.Printf("It needs %s: %s\n", screen.Count(len(m.Needed), "scope"), strings.Join(m.Needed, ", "))
+		c.Hang("", fmt.Sprintf("It needs %s: %s", screen.Count(len(m.Needed), "scope"), strings.Join(m.Needed, ", ")))
 		if len(m.Trimmed) > 0 {
 			c.Printf("It holds and doesn't need %s.\n", screen.Count(len(m.Trimmed), "scope"))
 		}
 		if len(m.Unknown) > 0 {
-			c.Printf("Nothing translates these old names: %s. See: postern migrate scope-names --help\n", screen.Clean(strings.Join(m.Unknown, ", ")))
+			c.Hang("", fmt.Sprintf("Nothing translates these old names: %s. See: postern migrate scope-names --help", strings.Join(m.Unknown, ", ")))
 		}
 	}
 	if len(i.Callers) > 0 {

@@ -60,7 +60,7 @@ func brownout(c *call) error {
 		return c.WriteJSON(out)
 	}
 	for _, b := range out.Brownouts {
-		c.Printf("%s to %s\n", c.Exact(b.From), c.Exact(b.Until))
+		c.Printf("%s, for %s\n", c.Exact(b.From), lasts(b.Until.Sub(b.From)))
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func importFile(c *call) error {
 			return importStopped(&total, err)
 		}
 		p.add(&total, out)
-		c.Notef("%s read: %s imported, %s there already, %s refused.", screen.Number(int64(total.Records)), screen.Number(int64(total.Imported)),
+		c.Notef("%s read: %s %s, %s there already, %s refused.", screen.Number(int64(total.Records)), screen.Number(int64(total.Imported)), map[bool]string{true: "can be imported", false: "imported"}[total.DryRun],
 			screen.Number(int64(total.Duplicates)), screen.Number(int64(total.Refused)))
 	}
 	return c.tellImport(&total)
@@ -117,7 +117,7 @@ func (c *call) tellImport(r *api.LegacyImport) error {
 		if r.DryRun {
 			verb = "Would import"
 		}
-		c.Text(fmt.Sprintf("%s %d of %d. %d were there already, %d refused.", verb, r.Imported, r.Records, r.Duplicates, r.Refused))
+		c.Text(fmt.Sprintf("%s %d of %d. %d %s there already, %d refused.", verb, r.Imported, r.Records, r.Duplicates, verbFor(r.Duplicates, "was", "were"), r.Refused))
 		if r.APIKeys > 0 {
 			c.Text(fmt.Sprintf("%d of them can do everything in the account, since they are API keys. Move those first.", r.APIKeys))
 		}
@@ -127,19 +127,7 @@ func (c *call) tellImport(r *api.LegacyImport) error {
 		for _, n := range r.Translated {
 			c.Text(fmt.Sprintf("The old scope %s was translated in %s: it stands for %s.", n.Name, screen.Count(n.Lines, "line"), someOf(n.Scopes)))
 		}
-		t := &screen.Table{Columns: []screen.Column{{Title: "LINE", Right: true}, {Title: "RESULT"}, {Title: "REASON", Min: 20}}}
-		shown := 0
-		for _, l := range r.Lines {
-			if l.Result == "refused" && shown < 50 {
-				shown++
-				t.Row(fmt.Sprint(l.Line), screen.Cell{Text: l.Result, Tone: screen.Bad}, l.Reason)
-			}
-		}
-		if shown > 0 {
-			c.Printf("\n")
-			c.Table(t)
-		}
-		if r.Refused > shown {
+		if shown := c.tellRefused(r.Lines); r.Refused > shown {
 			c.Notef("%d more lines were refused. See all with --json.", r.Refused-shown)
 		}
 	}
@@ -147,6 +135,21 @@ func (c *call) tellImport(r *api.LegacyImport) error {
 		return exit(ExitConflict, errorf("%d lines were refused.", r.Refused))
 	}
 	return nil
+}
+
+// tellRefused names the first lines that were refused, with their reasons in full.
+func (c *call) tellRefused(lines []api.LegacyImportLine) (shown int) {
+	for _, l := range lines {
+		if l.Result != "refused" || shown == 50 {
+			continue
+		}
+		if shown == 0 {
+			c.Printf("\n")
+		}
+		shown++
+		c.Hang(fmt.Sprintf("line %-5d refused  ", l.Line), l.Reason)
+	}
+	return shown
 }
 
 // someOf are the first of some scopes.
@@ -410,19 +413,30 @@ func legacyMay(l api.LegacyCredential) any {
 	if l.AllScopes {
 		return screen.Cell{Text: "everything", Tone: screen.Bad}
 	}
-	return strings.Join(l.Scopes, " ")
+	if len(l.Scopes) == 1 {
+		return l.Scopes[0]
+	}
+	return screen.Count(len(l.Scopes), "scope")
 }
 
 func (c *call) legacyStops(l api.LegacyCredential) string {
 	switch {
 	case l.Ended != nil:
-		return c.Exact(l.Ended.At)
+		return "ended " + c.onDay(l.Ended.At)
 	case !l.ExpiresAt.IsZero():
-		return c.Exact(l.ExpiresAt)
+		return c.onDay(l.ExpiresAt)
 	case !l.SunsetAt.IsZero():
-		return "said: " + c.Exact(l.SunsetAt)
+		return "sunset " + c.onDay(l.SunsetAt)
 	}
 	return "-"
+}
+
+// onDay is a time as short as it can be told: its day where it is the start of one.
+func (c *call) onDay(t time.Time) string {
+	if u := t.UTC(); u.Equal(u.Truncate(24 * time.Hour)) {
+		return u.Format(time.DateOnly)
+	}
+	return c.In(t).Format("2006-01-02 15:04")
 }
 
 func (c *call) showLegacy(l api.LegacyCredential) error {

@@ -7,13 +7,16 @@ import (
 
 	"postern.dev/postern/api"
 	"postern.dev/postern/client"
-	"postern.dev/postern/internal/cli/screen"
 )
 
 func (a *app) migrate() *cobra.Command {
 	cmd := group("migrate", "Move old credentials to service keys", `Old credentials are API keys that could do everything, and apps whose makers left. Find
 out what each does, and what should take its place; run old and new side by side; and
-switch the old one off once nobody uses it.`)
+switch the old one off once nobody uses it.
+
+Begin with "import", or with "inventory" and "upload" where you don't have the secrets.
+Then, for each item of the "board": owner, path, scopes, key, shadow, brownout, signoff
+and archive. "item" says which is next.`)
 	cmd.AddCommand(a.migrateBoard(), a.migrateItem(), a.migratePath(), a.migrateScopes(), a.migrateKey(), a.migrateShadow(), a.migrateBrownout(),
 		a.migrateSignOff(), a.migrateEnd("archive", "Switch an old credential off: pause it for 3 days", "switch off", "Its calls are refused. It can be brought back for 3 days.", (*call).archive),
 		a.migrateEnd("undo", "Bring an old credential back", "bring back", "It works again, as before.", (*call).undo),
@@ -47,7 +50,7 @@ func (c *call) tellNext(i api.MigrationItem, done string) error {
 	if c.JSON {
 		return c.WriteJSON(i)
 	}
-	c.Printf("%s Next: %s\n", done, screen.Clean(i.Next))
+	c.Hang("", done+" Next: "+i.Next)
 	return nil
 }
 
@@ -135,14 +138,22 @@ func (a *app) migrateShadow() *cobra.Command {
 func (a *app) migrateOwner() *cobra.Command {
 	return &cobra.Command{
 		Use: "owner ITEM MEMBER", Short: "Say who looks after the move of an old credential", Args: exactly("ITEM", "MEMBER"),
-		Long:    "Names the member, by their ID, who looks after the move; reminders go to them.",
-		Example: examples("postern migrate owner web-forms mem_01J"),
+		Long:    "Names the member, by their address or ID, who looks after the move; reminders go to them.",
+		Example: examples("postern migrate owner web-forms kim@example.org", "postern migrate owner web-forms mem_01J"),
 		RunE: a.remote(func(c *call) error {
 			i, err := c.item(c.args[0])
 			if err != nil {
 				return err
 			}
-			out, err := c.ChooseOwner(c.ctx, i.ID, api.ChooseOwner{MemberID: c.args[1]})
+			id := c.args[1]
+			if !strings.HasPrefix(id, "mem_") {
+				m, err := c.member(id)
+				if err != nil {
+					return err
+				}
+				id = m.ID
+			}
+			out, err := c.ChooseOwner(c.ctx, i.ID, api.ChooseOwner{MemberID: id})
 			if err != nil {
 				return err
 			}

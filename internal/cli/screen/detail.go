@@ -1,5 +1,7 @@
 package screen
 
+import "strings"
+
 // Field is a label and what it says, in one or more lines.
 type Field struct {
 	Label string
@@ -32,6 +34,16 @@ func (s *Screen) Details(fields ...Field) {
 func (s *Screen) Text(text string) {
 	for _, line := range Wrap(text, min(s.Width, 2*defaultWidth)) {
 		s.Printf("%s\n", line)
+	}
+}
+
+// Hang writes a text after what leads it; the lines that don't fit go on below its first word.
+func (s *Screen) Hang(lead, text string) {
+	for n, line := range Wrap(Clean(text), max(20, s.Width-Width(lead))) {
+		if n > 0 {
+			lead = strings.Repeat(" ", Width(lead))
+		}
+		s.Printf("%s%s\n", lead, line)
 	}
 }
 

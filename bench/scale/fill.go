@@ -129,7 +129,7 @@ func (f *filling) fill(ctx context.Context, size int) error {
 		for i := range list {
 			list[i] = f.key(n.Pepper, f.have+i)
 		}
-		if _, err := n.DB.Write(ctx, func(tx *store.Tx) error { return tx.InsertKeys(ctx, list) }); err != nil {
+		if _, err := n.DB.WriteAlone(ctx, func(tx *store.Tx) error { return tx.InsertKeys(ctx, list) }); err != nil {
 			return err
 		}
 		f.have += part

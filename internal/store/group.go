@@ -323,12 +323,12 @@ func (t *groupTx) QueryRowContext(ctx context.Context, query string, args ...any
 	return row
 }
 
-// PrepareContext is for a change that has many rows, and so runs alone: see WriteAlone. In a
-// group a prepared statement that is interrupted costs the others a second run.
-func (t *groupTx) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	stmt, err := t.tx.PrepareContext(t.begin(ctx), query)
-	return stmt, t.note(err)
-}
+// errMany is for us, and not for whoever asks.
+var errMany = errors.New("store: a change that prepares statements for many rows must be made by WriteAlone")
+
+// PrepareContext refuses: what runs a prepared statement isn't seen here, so one that is
+// interrupted, or for which there is no room, would let the next run outside of the transaction.
+func (t *groupTx) PrepareContext(context.Context, string) (*sql.Stmt, error) { return nil, errMany }
 
 // GroupBounds are the upper bounds of GroupSizes.
 var GroupBounds = [...]int{1, 2, 4, 8, 16, 32, 64}

@@ -382,6 +382,24 @@ func TestGroupOnAClosedDatabase(t *testing.T) {
 	}
 }
 
+// What prepares statements for many rows is made alone, and changes nothing in a group.
+func TestManyRowsInAGroup(t *testing.T) {
+	db := storetest.Open(t, storetest.SQLite(t))
+	a := account(t, db, "Acme")
+	list := []*store.KeyRecord{key(a.ID, "one", t0), key(a.ID, "two", t0)}
+	insert := func(tx *store.Tx) error { return tx.InsertKeys(t.Context(), list) }
+	before := dump(t, db)
+	if _, err := db.Write(t.Context(), insert); err == nil || !strings.Contains(err.Error(), "WriteAlone") {
+		t.Errorf("many rows in a group = %v, want a refusal", err)
+	}
+	if d := cmp.Diff(before, dump(t, db)); d != "" {
+		t.Errorf("what was refused left something:\n%s", d)
+	}
+	if _, err := db.WriteAlone(t.Context(), insert); err != nil {
+		t.Errorf("many rows alone = %v", err)
+	}
+}
+
 // Many that write alone hold up a small change for no longer than the one that is
 // being made: it comes before those that still wait.
 func TestGroupBetweenThoseThatWriteAlone(t *testing.T) {

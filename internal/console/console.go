@@ -45,6 +45,8 @@ type Config struct {
 	// InventoryUnpacked is how many bytes of an access log are read, unpacked: 8 GiB unless set.
 	InventoryUnpacked int64
 	Version           string
+	// WritesPerSecond is how many forms a member may send: 20 unless set.
+	WritesPerSecond int
 	// Refresh is how old what the lists say of calls may be: 5 s unless set.
 	Refresh time.Duration
 	// Stopping is closed when the server begins to end: streams end too. May be nil.
@@ -68,6 +70,9 @@ func (c *Config) fill() error {
 	}
 	if c.InventoryUnpacked <= 0 {
 		c.InventoryUnpacked = 8 << 30
+	}
+	if c.WritesPerSecond <= 0 {
+		c.WritesPerSecond = 20
 	}
 	if c.Refresh <= 0 {
 		c.Refresh = 5 * time.Second
@@ -95,6 +100,7 @@ type Console struct {
 	known     map[string]bool // patterns that are served, so that nothing links to what isn't there
 	handler   http.Handler
 	mux       *http.ServeMux
+	writes    *limit.Throttle // of members' forms, and of refusals that are noted
 
 	byPattern map[string]route
 }
@@ -105,6 +111,7 @@ func New(cfg Config) (*Console, error) {
 		return nil, err
 	}
 	c := &Console{cfg: cfg, kr: cfg.Keyring, advice: cfg.Advice, log: cfg.Log, known: map[string]bool{}}
+	c.writes = limit.NewThrottle(cfg.WritesPerSecond)
 	c.uploads.places = limit.NewPlaces(uploadsAtOnce, uploadsEach)
 	c.migration = workbench.NewService(workbench.Config{DB: cfg.DB, Keyring: cfg.Keyring, Activity: cfg.Activity, Advice: c.advice, Now: cfg.Now})
 	var err error

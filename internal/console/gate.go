@@ -181,6 +181,9 @@ func (v *visit) run() error {
 	if v.r.Method == http.MethodGet || v.r.Method == http.MethodHead || v.rt.Raw {
 		return v.rt.Serve(v)
 	}
+	if v.session != nil && !v.mayWrite() {
+		return postern.Errorf(postern.CodeRateLimited, "You are making more than %d changes a second. Slow down.", v.c.cfg.WritesPerSecond)
+	}
 	if v.rt.Streams {
 		return v.runUpload()
 	}
@@ -199,12 +202,18 @@ func (v *visit) run() error {
 	return v.answerOnce()
 }
 
+// mayWrite counts one change of the member's, and reports whether there may be one more now.
+func (v *visit) mayWrite() bool { return v.c.writes.Take(string(v.session.Member.ID)) }
+
 // permitted checks the route's permissions, and notes a refusal in the audit log.
 func (v *visit) permitted() error {
 	if len(v.rt.Need) == 0 || v.session == nil || slices.ContainsFunc(v.rt.Need, v.can) {
 		return nil
 	}
 	err := denied(v.rt.Need...)
+	if !v.mayWrite() {
+		return err
+	}
 	v.c.kr.NoteRefusal(v.r.Context(), v.by, "console.visit", v.rt.Pattern, postern.Errorf(postern.CodeForbidden, "Needs %s.", v.rt.Need[0]))
 	return err
 }

@@ -2,12 +2,14 @@ package console
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"postern.dev/postern"
+	"postern.dev/postern/internal/store/storetest"
 )
 
 func TestSessionIsNeeded(t *testing.T) {
@@ -205,4 +207,48 @@ func TestLoggedMethods(t *testing.T) {
 			t.Errorf("the log says of a method that is none: %s", log)
 		}
 	})
+}
+
+// Who sends forms faster than people do, or asks for what they may not see, is told
+// to slow down, and keeps nobody else's changes waiting.
+func TestFormsOfOneMemberAreThrottled(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t), func(c *Config) { c.WritesPerSecond = 1 })
+	viewer, other := w.login(w.member("sam@example.com", "Sam", postern.RoleViewer)), w.login()
+	token := viewer.token()
+	many := func(method, path string) (slow, rest int) {
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		for range 30 {
+			all.Go(func() {
+				req, err := http.NewRequest(method, w.url+path, strings.NewReader(url.Values{formToken: {token}}.Encode()))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				res, err := viewer.c.Do(req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				res.Body.Close()
+				mu.Lock()
+				defer mu.Unlock()
+				if res.StatusCode == http.StatusTooManyRequests {
+					slow++
+				} else {
+					rest++
+				}
+			})
+		}
+		all.Wait()
+		return slow, rest
+	}
+	if slow, rest := many("POST", "/notifications/read"); slow == 0 || rest == 0 {
+		t.Errorf("of 30 forms %d were too many and %d not", slow, rest)
+	}
+	if slow, _ := many("GET", "/audit"); slow != 0 {
+		t.Errorf("%d pages were refused as too many", slow)
+	}
+	other.post("/notifications/read").want(http.StatusSeeOther)
 }

@@ -122,7 +122,7 @@ func newBareWorld(t testing.TB, target string, change ...func(*Config)) *world {
 	w.auditor = must(auditor.New(ctx, auditor.Config{DB: w.db, Pepper: pepper, Now: w.now, Log: log}))(t)
 	var running sync.WaitGroup
 	running.Go(func() { _ = w.activity.Run(ctx) })
-	cfg := Config{Keyring: w.kr, Verifier: w.verifier, Activity: w.activity, DB: w.db, Signin: w.signin, Auditor: w.auditor, Now: w.now, Log: log, Refresh: time.Nanosecond,
+	cfg := Config{Keyring: w.kr, Verifier: w.verifier, Activity: w.activity, DB: w.db, Signin: w.signin, Auditor: w.auditor, Now: w.now, Log: log, Refresh: time.Nanosecond, WritesPerSecond: 1000,
 		Door: must(door.New(door.Config{Verifier: w.verifier, Log: log}))(t), GatewayURL: "https://api.example.com", Docs: "/docs/", Version: "test"}
 	cfg.Leaks = must(leaks.New(leaks.Config{Verifier: w.verifier, Keyring: w.kr, PerSecond: 1000, Log: log}))(t)
 	for _, c := range change {

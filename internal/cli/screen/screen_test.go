@@ -265,3 +265,13 @@ func TestSpinner(t *testing.T) {
 		}
 	})
 }
+
+// What follows a lead is broken, and goes on below its first word.
+func TestHang(t *testing.T) {
+	s, out, _ := on(map[string]string{"COLUMNS": "40"}, nil)
+	s.Hang("line 3  ", "Nobody knows this scope, and it is no old name.")
+	want := "line 3  Nobody knows this scope, and it\n        is no old name.\n"
+	if out.String() != want {
+		t.Errorf("printed\n%q, want\n%q", out.String(), want)
+	}
+}

@@ -39,7 +39,7 @@ func TestDiskFaults(t *testing.T) {
 			s := start(t, p.data, p.args("serve", "--crm")...)
 			var made api.ChangedKey
 			s.as(admin).must(t, http.StatusCreated, &made, "POST", "/v1/service-keys", api.NewServiceKey{Name: "before", Scopes: []string{"crm.objects.deals.read", "crm.objects.deals.write"}})
-			heal := inject(t, strace, s.cmd.Process.Pid, f.inject, p.data)
+			heal := inject(t, strace, s.cmd.Process.Pid, f.inject, p.data+"/postern.db", p.data+"/postern.db-wal", p.data+"/crm.db", p.data+"/crm.db-wal")
 			try := func(name string) (int, string) {
 				status, out, err := s.as(admin).do("POST", "/v1/service-keys", api.NewServiceKey{Name: name})
 				if err != nil {
@@ -106,11 +106,15 @@ func TestDiskFaults(t *testing.T) {
 	}
 }
 
-// inject makes system calls of a process on files in a folder fail, until heal is called.
-func inject(t *testing.T, strace string, pid int, what, dir string) (heal func()) {
+// inject makes system calls of a process on some files fail, until heal is called.
+func inject(t *testing.T, strace string, pid int, what string, files ...string) (heal func()) {
 	t.Helper()
 	calls, _, _ := strings.Cut(what, ":")
-	cmd := exec.CommandContext(t.Context(), strace, "-f", "-p", fmt.Sprint(pid), "-P", dir+"/postern.db", "-P", dir+"/postern.db-wal", "-P", dir+"/crm.db", "-P", dir+"/crm.db-wal", "-e", "trace="+calls, "-e", "inject="+what)
+	args := []string{"-f", "-p", fmt.Sprint(pid), "-e", "trace=" + calls, "-e", "inject=" + what}
+	for _, f := range files {
+		args = append(args, "-P", f)
+	}
+	cmd := exec.CommandContext(t.Context(), strace, args...)
 	said, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

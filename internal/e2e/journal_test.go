@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -37,7 +35,7 @@ func TestJournalFaults(t *testing.T) {
 		{"a sync that fails", "fsync,fdatasync:error=EIO"},
 		{"a file system that became read-only", "pwrite64,ftruncate,openat:error=EROFS"},
 	} {
-		heal := injectInto(t, strace, s.cmd.Process.Pid, f.inject, j.path)
+		heal := inject(t, strace, s.cmd.Process.Pid, f.inject, j.path)
 		began := time.Now()
 		dead = append(dead, j.revoke(s))
 		if took := time.Since(began); took > 20*time.Second {
@@ -235,41 +233,4 @@ func (j *journalist) appendTo(text string) {
 	_, err = f.WriteString(text)
 	j.must(err)
 	j.must(f.Close())
-}
-
-// injectInto makes system calls of a process on one file fail, until heal is called.
-func injectInto(t *testing.T, strace string, pid int, what, path string) (heal func()) {
-	t.Helper()
-	calls, _, _ := strings.Cut(what, ":")
-	cmd := exec.CommandContext(t.Context(), strace, "-f", "-p", fmt.Sprint(pid), "-P", path, "-e", "trace="+calls, "-e", "inject="+what)
-	said, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	attached, ended := make(chan string, 1), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for lines := bufio.NewScanner(said); lines.Scan(); {
-			select {
-			case attached <- lines.Text():
-			default:
-			}
-		}
-	}()
-	select {
-	case line := <-attached:
-		if !strings.Contains(line, "attached") {
-			t.Fatalf("strace: %s", line)
-		}
-	case <-time.After(30 * time.Second):
-		t.Fatal("strace doesn't attach")
-	}
-	return func() {
-		_ = cmd.Process.Signal(syscall.SIGINT)
-		<-ended
-		_ = cmd.Wait()
-	}
 }

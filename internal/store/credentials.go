@@ -73,24 +73,31 @@ func (q *queries) CredentialsOf(ctx context.Context, keys []postern.KeyID) ([]po
 	return collect(rows, err, scanCredential)
 }
 
-// EachCredential gives every credential that isn't deleted to yield, in the order of key IDs.
+// credentialsAtOnce is how many credentials a statement reads. A statement has 15
+// seconds on PostgreSQL, in which all that there are might not be taken.
+const credentialsAtOnce = 10_000
+
+// EachCredential gives every credential that isn't deleted to yield, once. It
+// reads them in parts: what changes meanwhile is given as it was or as it is.
 func (q *queries) EachCredential(ctx context.Context, yield func(*postern.CredentialRow) error) error {
-	rows, err := q.db.QueryContext(ctx, "select "+credentialColumns+" from credentials c where c.deleted_at = 0 order by c.key_id")
-	if err != nil {
-		return fmt.Errorf("store: read credentials: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		r, err := scanCredential(rows)
+	return q.eachCredential(ctx, credentialsAtOnce, yield)
+}
+
+func (q *queries) eachCredential(ctx context.Context, atOnce int, yield func(*postern.CredentialRow) error) error {
+	for after, n := postern.KeyID(""), atOnce; n == atOnce; {
+		rows, err := q.db.QueryContext(ctx, "select "+credentialColumns+" from credentials c where c.deleted_at = 0 and c.key_id > $1 order by c.key_id limit $2", after, atOnce)
+		list, err := collect(rows, err, scanCredential)
 		if err != nil {
-			return fmt.Errorf("store: scan a credential: %w", err)
+			return fmt.Errorf("store: read credentials: %w", err)
 		}
-		if err := yield(&r); err != nil {
-			return err
+		for i := range list {
+			if err := yield(&list[i]); err != nil {
+				return err
+			}
 		}
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("store: read credentials: %w", err)
+		if n = len(list); n > 0 {
+			after = list[n-1].Key
+		}
 	}
 	return nil
 }

@@ -95,3 +95,8 @@ func (q *queries) SealOfTomorrow(ctx context.Context, t testing.TB, id postern.M
 		t.Fatal(err)
 	}
 }
+
+// EachCredentialBy is EachCredential by so many at once.
+func (q *queries) EachCredentialBy(ctx context.Context, atOnce int, yield func(*postern.CredentialRow) error) error {
+	return q.eachCredential(ctx, atOnce, yield)
+}

@@ -239,7 +239,7 @@ func TestSecretOnce(t *testing.T) {
 	hidden("the key's page", b.str(`document.documentElement.outerHTML`))
 	b.js(kept, &store)
 	hidden("storage on the next page", store)
-	b.leave(func() { b.js(`history.back()`, nil) })
+	b.leave(func() { b.js(`setTimeout(() => history.back())`, nil) })
 	hidden("after Back", b.str(`document.documentElement ? document.documentElement.outerHTML : ''`))
 	b.open("/keys/" + id)
 	for _, path := range []string{"/keys/" + id + "?tab=secrets", "/keys/" + id + "?tab=history", "/keys/" + id + "?tab=connect", "/activity", "/audit", "/keys", "/search?q=secret-once", "/audit.jsonl", "/keys.csv", "/activity.csv"} {

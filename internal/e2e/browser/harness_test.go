@@ -271,8 +271,8 @@ func (s *server) stranger(t testing.TB) *tab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.onEveryPage(`globalThis.shifted = 0; globalThis.blocked = [];
-		new PerformanceObserver((l) => { for (const e of l.getEntries()) if (!e.hadRecentInput) shifted += e.value; }).observe({ type: 'layout-shift', buffered: true });
+	b.onEveryPage(`globalThis.shifted = 0; globalThis.why = []; globalThis.blocked = [];
+		new PerformanceObserver((l) => { for (const e of l.getEntries()) if (!e.hadRecentInput) { shifted += e.value; why.push(e.value.toFixed(4) + ': ' + e.sources.map((x) => (x.node?.outerHTML ?? x.node?.nodeValue ?? '?').slice(0, 90) + ' ' + [x.previousRect, x.currentRect].map((r) => [r.x, r.y, r.width, r.height].map(Math.round)).join(' to ')).join(' | ')); } }).observe({ type: 'layout-shift', buffered: true });
 		document.addEventListener('securitypolicyviolation', (e) => blocked.push(e.violatedDirective + ' ' + e.blockedURI + ' ' + e.sample));`)
 	b.resize(desktop)
 	t.Cleanup(func() {

@@ -249,11 +249,12 @@ func (b *tab) measure(p place) (out load) {
 		// Two frames later what moves has moved.
 		var got struct {
 			Shift float64
+			Why   []string
 			Wide  []string
 		}
-		b.js(`new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))).then(() => ({ Shift: shifted, Wide: `+wide+`() }))`, &got)
+		b.js(`new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))).then(() => ({ Shift: shifted, Why: globalThis.why, Wide: `+wide+`() }))`, &got)
 		if got.Shift > maxShift {
-			b.t.Errorf("%s: the layout shifts by %.3f, want at most %.2f", s.name, got.Shift, maxShift)
+			b.t.Errorf("%s: the layout shifts by %.3f, want at most %.2f: %q", s.name, got.Shift, maxShift, got.Why)
 		}
 		for _, w := range got.Wide {
 			b.t.Errorf("%s: %s", s.name, w)
